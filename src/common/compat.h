@@ -1,0 +1,95 @@
+/*
+ * compat.h: the newest spelling of what changed between PostgreSQL 15 and 18.
+ *
+ * The only file that looks at PG_VERSION_NUM.  Each entry says what changed
+ * and when.
+ */
+#ifndef AR_COMPAT_H
+#define AR_COMPAT_H
+
+#include "postgres.h"
+
+#include "utils/acl.h"
+
+/*
+ * 16 replaced the per-catalog functions pg_proc_aclcheck() and so on by one
+ * object_aclcheck().
+ */
+#if PG_VERSION_NUM < 160000
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	switch (classid)
+	{
+		case NamespaceRelationId:
+			return pg_namespace_aclcheck(objectid, roleid, mode);
+		case ProcedureRelationId:
+			return pg_proc_aclcheck(objectid, roleid, mode);
+		default:
+			elog(ERROR, "unsupported object class %u", classid);
+			return ACLCHECK_NO_PRIV;
+	}
+}
+#endif
+
+/*
+ * 18 replaced pg_attribute_noreturn(), which stands behind a declaration, by
+ * pg_noreturn, which stands before it.
+ */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn _Noreturn
+#endif
+
+/*
+ * 18 gave index_beginscan_bitmap() a place for its statistics, and split the
+ * iterators of bitmaps into private and shared ones, whose results no longer
+ * come with an array of offsets.
+ */
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "nodes/tidbitmap.h"
+
+#if PG_VERSION_NUM < 180000
+#define index_beginscan_bitmap(index, snapshot, instrument, nkeys) \
+	index_beginscan_bitmap(index, snapshot, nkeys)
+
+typedef TBMIterator TBMPrivateIterator;
+
+#define tbm_begin_private_iterate(tbm) tbm_begin_iterate(tbm)
+#define tbm_end_private_iterate(iterator) tbm_end_iterate(iterator)
+#endif
+
+/*
+ * The next page of a bitmap: its number and how many offsets of it are in
+ * "offsets", which has room for MaxHeapTuplesPerPage; -1 stands for all of
+ * them.  False at the end.
+ */
+static inline bool
+tbm_next_page(TBMPrivateIterator *iterator, BlockNumber *block,
+			  OffsetNumber *offsets, int *count)
+{
+#if PG_VERSION_NUM >= 180000
+	TBMIterateResult page;
+
+	if (!tbm_private_iterate(iterator, &page))
+		return false;
+	*block = page.blockno;
+	*count = page.lossy ? -1 :
+		tbm_extract_page_tuple(&page, offsets, MaxHeapTuplesPerPage);
+#else
+	TBMIterateResult *page = tbm_iterate(iterator);
+
+	if (page == NULL)
+		return false;
+	*block = page->blockno;
+	*count = page->ntuples;
+	if (page->ntuples > 0)
+		memcpy(offsets, page->offsets, page->ntuples * sizeof(OffsetNumber));
+#endif
+	return true;
+}
+
+#endif							/* AR_COMPAT_H */

@@ -1,0 +1,888 @@
+/*
+ * revision_plan.c: from version rows and a target to ordered steps, and the
+ * version rows after each of them.
+ *
+ * The version rows are the tips of what is applied: with A = closure(rows), a
+ * member of A is a row if nothing else in A stands on it.
+ *
+ * Source of the rules: Alembic, alembic.script.revision and
+ * alembic.runtime.migration.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "revision/revision.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* How many members of a closure stand directly on each revision. */
+struct RevisionHeadsState
+{
+	int32	   *standing;
+	RevisionIndex *taken;		/* rows to take away with the first step */
+	int32		taken_count;
+};
+
+static void take_rows(RevisionPlan *plan, List *rows);
+static void plan_upgrade(RevisionPlan *plan, const char *target);
+static List *upgrade_goals(const RevisionPlan *plan, const char *target, bool clip);
+static RevisionIndex relative_goal(const RevisionPlan *plan, const RevisionIdentifier *identifier, bool clip);
+static RevisionIndex upgrade_start(const RevisionPlan *plan, const char *branch, const bool *lineage);
+static RevisionIndex symbol_goal(const RevisionMap *map, const RevisionIdentifier *identifier, bool clip);
+static RevisionIndex resolve_symbol_one(const RevisionMap *map, const RevisionIdentifier *identifier);
+static void check_overlap(const RevisionMap *map, List *goals);
+static void plan_downgrade(RevisionPlan *plan, const char *target);
+static RevisionIndex downgrade_goal(const RevisionPlan *plan, const char *target, RevisionIndex *branch,
+									const char **branch_name);
+static RevisionIndex downgrade_start(const RevisionPlan *plan, const char *branch);
+static RevisionIndex *downgrade_roots(const RevisionMap *map, RevisionIndex goal, RevisionIndex branch,
+									  const char *branch_name, int32 *count);
+static void plan_stamp(RevisionPlan *plan, const char *target);
+static void stamp_base(RevisionPlan *plan, const char *branch);
+static List *applied_tips(const RevisionPlan *plan, const bool *lineage);
+static RevisionIndex *list_array(List *revisions);
+static bool *set_of(const RevisionMap *map, const RevisionIndex *revisions, int32 count);
+static void advance_run(RevisionHeads *heads, RevisionIndex r);
+static void advance_stamp(RevisionHeads *heads, RevisionIndex r);
+static void stand_on(RevisionHeads *heads, RevisionIndex r, int change);
+static void keep_rows(RevisionHeads *heads);
+static int32 row_position(const RevisionHeads *heads, RevisionIndex r);
+static void replace_rows(RevisionHeads *heads);
+
+/*
+ * Plan a run from "rows" (ids, in order) to "target".  The plan belongs to the
+ * current memory context and refers to the map.
+ *
+ * Raises 22023 for what is no identifier, 42704 for unknown revisions and
+ * branches, 55000 for what cannot be done from these rows.
+ */
+RevisionPlan *
+ar_revision_plan(const RevisionMap *map, RevisionDirection direction,
+				 const char *target, List *rows)
+{
+	RevisionPlan *plan = palloc0(sizeof(RevisionPlan));
+
+	plan->map = map;
+	plan->direction = direction;
+	take_rows(plan, rows);
+	switch (direction)
+	{
+		case AR_UPGRADE:
+			plan_upgrade(plan, target);
+			break;
+		case AR_DOWNGRADE:
+			plan_downgrade(plan, target);
+			break;
+		case AR_STAMP:
+			plan_stamp(plan, target);
+			break;
+	}
+	return plan;
+}
+
+const char *
+ar_revision_direction_name(RevisionDirection direction)
+{
+	switch (direction)
+	{
+		case AR_UPGRADE:
+			return "upgrade";
+		case AR_DOWNGRADE:
+			return "downgrade";
+		case AR_STAMP:
+			return "stamp";
+	}
+	return NULL;
+}
+
+/*
+ * The revisions of a range "start:end", newest first, a list of RevisionIndex.
+ */
+List *
+ar_revision_history(const RevisionMap *map, const char *range)
+{
+	RevisionPlan plan = {.map = map, .direction = AR_UPGRADE};
+	char	   *start = pstrdup(range ? range : ":");
+	char	   *end = strchr(start, ':');
+	List	   *starts;
+	List	   *ends;
+	bool	   *set;
+	bool	   *head_set;
+	List	   *result = NIL;
+	RevisionIndex *order;
+	int32		count;
+	char	   *branch;
+
+	if (end == NULL || strchr(end + 1, ':'))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid range of revisions \"%s\"", range),
+				errdetail("A range has one colon: start:end, either of which may be left out."));
+	*end++ = '\0';
+	branch = strchr(start, '@') ? pnstrdup(start, strchr(start, '@') - start) : NULL;
+	starts = start[0] ? ar_revision_resolve(map, start) : NIL;
+	plan.row = list_array(starts);
+	plan.row_count = list_length(starts);
+	check_overlap(map, starts);
+	ends = upgrade_goals(&plan, end[0] ? end : "heads", true);
+	if (branch)
+		ends = ar_revision_filter_branch(map, ends, branch);
+	check_overlap(map, ends);
+
+	head_set = set_of(map, list_array(ends), list_length(ends));
+	set = ar_revision_closure(map, list_array(ends), list_length(ends));
+	for (int32 i = 0; i < plan.row_count; i++)
+		if (!set[plan.row[i]])
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("the ends of range \"%s\" do not lie on one path", range),
+					errdetail("Revision \"%s\" is not below %s.", map->revision[plan.row[i]].id,
+							  ends == NIL ? "the base" : ar_revision_list_names(map, ends)),
+					errhint("The older end comes first."));
+	if (plan.row_count > 0)
+	{
+		bool	   *below = ar_revision_closure(map, plan.row, plan.row_count);
+		bool	   *above = ar_revision_descendants(map, plan.row, plan.row_count);
+
+		for (RevisionIndex r = 0; r < map->count; r++)
+			set[r] = set[r] && !below[r] && above[r];
+		for (int32 i = 0; i < plan.row_count; i++)
+			set[plan.row[i]] = true;
+	}
+	order = ar_revision_descend(map, set, head_set, &count);
+	for (int32 i = 0; i < count; i++)
+		result = lappend_int(result, order[i]);
+	return result;
+}
+
+/*
+ * Those of "revisions" that carry the label; "branch" may be an id instead,
+ * whose only label is meant then.
+ */
+List *
+ar_revision_filter_branch(const RevisionMap *map, List *revisions, const char *branch)
+{
+	RevisionIndex owner = ar_revision_branch(map, branch);
+	const char *label = NULL;
+	int32		found = 0;
+	bool	   *carriers;
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	if (ar_revision_map_find(map, branch) == owner && strcmp(map->revision[owner].id, branch) != 0)
+		carriers = ar_revision_label_carriers(map, branch);
+	else
+	{
+		for (int32 i = 0; i < map->label_count; i++)
+		{
+			if (!ar_revision_label_carriers(map, map->label[i])[owner])
+				continue;
+			label = map->label[i];
+			found++;
+		}
+		if (found != 1)
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("revision \"%s\" does not stand for one branch label", map->revision[owner].id),
+					found == 0 ? errdetail("It carries no label.") :
+					errdetail("It carries several labels."),
+					errhint("Name the branch by its label."));
+		carriers = ar_revision_label_carriers(map, label);
+	}
+	foreach(cell, revisions)
+		if (carriers[lfirst_int(cell)])
+			result = lappend_int(result, lfirst_int(cell));
+	return result;
+}
+
+/*
+ * Of what is applied with these rows, what has no applied child: the rows
+ * themselves, and the effective heads among them.  A list, in load order.
+ */
+List *
+ar_revision_current(const RevisionMap *map, List *rows)
+{
+	RevisionPlan plan = {.map = map};
+
+	take_rows(&plan, rows);
+	return applied_tips(&plan, NULL);
+}
+
+/*
+ * Begin to carry out a plan.
+ */
+RevisionHeads *
+ar_revision_heads_begin(const RevisionPlan *plan)
+{
+	const RevisionMap *map = plan->map;
+	RevisionHeads *heads = palloc0(sizeof(RevisionHeads));
+	struct RevisionHeadsState *state = palloc0(sizeof(struct RevisionHeadsState));
+	int32		room = Max(map->count, 1) * sizeof(RevisionIndex);
+	bool	   *applied;
+
+	heads->plan = plan;
+	heads->state = state;
+	heads->row = palloc_extended(room, MCXT_ALLOC_HUGE);
+	heads->removed = palloc_extended(room, MCXT_ALLOC_HUGE);
+	heads->added = palloc_extended(room, MCXT_ALLOC_HUGE);
+	heads->row_count = plan->row_count;
+	memcpy(heads->row, plan->row, plan->row_count * sizeof(RevisionIndex));
+
+	state->taken = palloc_extended(room, MCXT_ALLOC_HUGE);
+	if (plan->direction == AR_STAMP)
+	{
+		bool	   *kin = ar_revision_empty_set(map);
+
+		for (int32 i = 0; i < plan->count && !plan->to_base; i++)
+			ar_revision_add_set(map, kin, ar_revision_kin(map, plan->step[i]));
+		for (int32 i = 0; i < plan->row_count; i++)
+			if (kin[plan->row[i]])
+				state->taken[state->taken_count++] = plan->row[i];
+		return heads;
+	}
+	state->standing = palloc_extended(Max(map->count, 1) * sizeof(int32),
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	applied = ar_revision_closure(map, plan->row, plan->row_count);
+	for (RevisionIndex r = 0; r < map->count; r++)
+		if (applied[r])
+			stand_on(heads, r, 1);
+	/* rows that others imply are none */
+	for (int32 i = 0; i < plan->row_count; i++)
+		if (state->standing[plan->row[i]] > 0)
+			state->taken[state->taken_count++] = plan->row[i];
+	pfree(applied);
+	return heads;
+}
+
+/*
+ * Carry out the next step: "removed", "added" and "row" follow.
+ */
+void
+ar_revision_heads_advance(RevisionHeads *heads)
+{
+	const RevisionPlan *plan = heads->plan;
+	struct RevisionHeadsState *state = heads->state;
+	RevisionIndex r = plan->step[heads->next_step++];
+
+	heads->added_count = 0;
+	heads->removed_count = state->taken_count;
+	memcpy(heads->removed, state->taken, state->taken_count * sizeof(RevisionIndex));
+	state->taken_count = 0;
+	if (plan->direction == AR_STAMP)
+		advance_stamp(heads, r);
+	else
+		advance_run(heads, r);
+	keep_rows(heads);
+	replace_rows(heads);
+}
+
+static void
+take_rows(RevisionPlan *plan, List *rows)
+{
+	bool	   *seen = ar_revision_empty_set(plan->map);
+	ListCell   *cell;
+
+	plan->row = palloc(Max(list_length(rows), 1) * sizeof(RevisionIndex));
+	foreach(cell, rows)
+	{
+		const char *id = lfirst(cell);
+		RevisionIndex r = ar_revision_map_find(plan->map, id);
+
+		if (r == AR_BASE || strcmp(plan->map->revision[r].id, id) != 0)
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("revision \"%s\" does not exist", id),
+					errdetail("It is one of the current heads, but no script is registered for it."),
+					errhint("Register its script; or, if it is gone for good, use algo_ref.stamp() with purge => true."));
+		if (seen[r])
+			continue;
+		seen[r] = true;
+		plan->row[plan->row_count++] = r;
+	}
+	pfree(seen);
+}
+
+static void
+plan_upgrade(RevisionPlan *plan, const char *target)
+{
+	const RevisionMap *map = plan->map;
+	List	   *goals = upgrade_goals(plan, target, false);
+	RevisionIndex *goal = list_array(goals);
+	bool	   *set;
+	bool	   *applied;
+	RevisionIndex *order;
+
+	check_overlap(map, goals);
+	set = ar_revision_closure(map, goal, list_length(goals));
+	applied = ar_revision_closure(map, plan->row, plan->row_count);
+	for (RevisionIndex r = 0; r < map->count; r++)
+		set[r] &= !applied[r];
+	order = ar_revision_descend(map, set, set_of(map, goal, list_length(goals)), &plan->count);
+	plan->step = palloc_extended(Max(plan->count, 1) * sizeof(RevisionIndex), MCXT_ALLOC_HUGE);
+	for (int32 i = 0; i < plan->count; i++)
+		plan->step[i] = order[plan->count - 1 - i];
+	pfree(order);
+	pfree(set);
+	pfree(applied);
+}
+
+/*
+ * Where an upgrade goes, a list.  "clip" is for history: a walk that has no
+ * way on stops.
+ */
+static List *
+upgrade_goals(const RevisionPlan *plan, const char *target, bool clip)
+{
+	List	   *goals = NIL;
+	ListCell   *cell;
+
+	foreach(cell, ar_revision_split(target))
+	{
+		RevisionIdentifier *identifier = ar_revision_identifier_parse(lfirst(cell));
+		RevisionIndex goal;
+
+		if (!identifier->is_relative)
+		{
+			goals = list_concat_unique_int(goals, ar_revision_resolve(plan->map, lfirst(cell)));
+			continue;
+		}
+		goal = relative_goal(plan, identifier, clip);
+		if (goal == AR_BASE && !clip)
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("identifier \"%s\" leads to the base", identifier->text),
+					errdetail("An upgrade goes to a revision."),
+					errhint("algo_ref.downgrade('base') goes down to the base."));
+		if (goal != AR_BASE)
+			goals = list_append_unique_int(goals, goal);
+	}
+	return goals;
+}
+
+static RevisionIndex
+relative_goal(const RevisionPlan *plan, const RevisionIdentifier *identifier, bool clip)
+{
+	const RevisionMap *map = plan->map;
+	RevisionIndex branch = identifier->branch ? ar_revision_branch(map, identifier->branch) : AR_BASE;
+	bool	   *lineage = identifier->branch ? ar_revision_lineage(map, branch) : NULL;
+
+	if (identifier->symbol == NULL && identifier->steps <= 0)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("an upgrade cannot go to \"%s\"", identifier->text),
+				errdetail("From where the schema stands, it goes up only."),
+				errhint("Use \"+\" and a number of steps; algo_ref.downgrade() goes down."));
+	if (identifier->symbol == NULL)
+		return ar_revision_walk(map, upgrade_start(plan, identifier->branch, lineage),
+								identifier->steps, lineage, clip);
+	if (identifier->steps > 0)
+	{
+		RevisionIndex start = ar_revision_resolve_one(map, identifier->symbol);
+
+		/* the base of a branch is one like any other: the branch says which way */
+		return ar_revision_walk(map, start, identifier->steps, lineage, clip);
+	}
+	return symbol_goal(map, identifier, clip);
+}
+
+/*
+ * Where "+N" counts from.
+ */
+static RevisionIndex
+upgrade_start(const RevisionPlan *plan, const char *branch, const bool *lineage)
+{
+	const RevisionMap *map = plan->map;
+	List	   *starts = NIL;
+
+	for (int32 i = 0; i < plan->row_count; i++)
+		if (lineage == NULL || lineage[plan->row[i]])
+			starts = lappend_int(starts, plan->row[i]);
+	if (starts == NIL && lineage)
+	{
+		/* what only a dependency keeps: the topmost of it on that branch */
+		bool	   *members = ar_revision_closure(map, plan->row, plan->row_count);
+		bool	   *under = ar_revision_empty_set(map);
+
+		for (RevisionIndex r = 0; r < map->count; r++)
+			members[r] &= lineage[r];
+		for (RevisionIndex r = 0; r < map->count; r++)
+			for (int32 i = 0; members[r] && i < AR_LINKS_COUNT(map->below, r); i++)
+				under[AR_LINKS_ITEM(map->below, r, i)] = true;
+		for (RevisionIndex r = 0; r < map->count; r++)
+			if (members[r] && !under[r])
+				starts = lappend_int(starts, r);
+	}
+	if (list_length(starts) > 1)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				branch ? errmsg("branch \"%s\" has several current revisions to count from", branch) :
+				errmsg("there are several current revisions to count from"),
+				errdetail("They are %s.", ar_revision_list_names(map, starts)),
+				errhint("Name the branch, as in branch@+1, or the revision, as in %s+1.",
+						map->revision[linitial_int(starts)].id));
+	return starts == NIL ? AR_BASE : linitial_int(starts);
+}
+
+/*
+ * "symbol-N": down from what the symbol names.
+ */
+static RevisionIndex
+symbol_goal(const RevisionMap *map, const RevisionIdentifier *identifier, bool clip)
+{
+	RevisionIndex start = resolve_symbol_one(map, identifier);
+
+	if (start == AR_BASE && identifier->steps < 0)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("identifier \"%s\" leads below the base", identifier->text),
+				errhint("Count down from a revision."));
+	return ar_revision_walk(map, start, identifier->steps, NULL, clip);
+}
+
+static RevisionIndex
+resolve_symbol_one(const RevisionMap *map, const RevisionIdentifier *identifier)
+{
+	return ar_revision_resolve_one(map, identifier->branch ?
+								   psprintf("%s@%s", identifier->branch, identifier->symbol) :
+								   identifier->symbol);
+}
+
+/*
+ * Raise 55000 if one goal implies another.
+ */
+static void
+check_overlap(const RevisionMap *map, List *goals)
+{
+	bool	   *below;
+	RevisionIndex *under = palloc(sizeof(RevisionIndex));
+	List	   *direct = NIL;
+	ListCell   *cell;
+
+	if (list_length(goals) < 2)
+		return;
+	/* a goal under another one is under something directly below a goal */
+	foreach(cell, goals)
+	{
+		RevisionIndex goal = lfirst_int(cell);
+
+		for (int32 i = 0; i < AR_LINKS_COUNT(map->below, goal); i++)
+			direct = lappend_int(direct, AR_LINKS_ITEM(map->below, goal, i));
+	}
+	below = ar_revision_closure(map, list_array(direct), list_length(direct));
+	foreach(cell, goals)
+	{
+		ListCell   *other;
+
+		if (!below[lfirst_int(cell)])
+			continue;
+		*under = lfirst_int(cell);
+		foreach(other, goals)
+		{
+			RevisionIndex above = lfirst_int(other);
+
+			if (above != *under && ar_revision_closure(map, &above, 1)[*under])
+				ereport(ERROR,
+						errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("revisions \"%s\" and \"%s\" overlap",
+							   map->revision[above].id, map->revision[*under].id),
+						errdetail("Revision \"%s\" is below the other, and applied with it.",
+								  map->revision[*under].id),
+						errhint("Name the upper one only."));
+		}
+	}
+}
+
+static void
+plan_downgrade(RevisionPlan *plan, const char *target)
+{
+	const RevisionMap *map = plan->map;
+	RevisionIndex branch = AR_BASE;
+	const char *branch_name = NULL;
+	RevisionIndex goal;
+	RevisionIndex *root;
+	int32		root_count;
+	bool	   *set;
+	bool	   *applied;
+	bool		is_row = false;
+
+	if (strchr(target, ','))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a downgrade has one target"),
+				errdetail("\"%s\" names several.", target));
+	goal = downgrade_goal(plan, target, &branch, &branch_name);
+	root = downgrade_roots(map, goal, branch, branch_name, &root_count);
+	set = ar_revision_dependents_of(map, root, root_count);
+	applied = ar_revision_closure(map, plan->row, plan->row_count);
+	for (RevisionIndex r = 0; r < map->count; r++)
+		set[r] &= applied[r];
+	plan->step = ar_revision_descend(map, set, set_of(map, plan->row, plan->row_count), &plan->count);
+	for (int32 i = 0; i < plan->row_count; i++)
+		is_row |= plan->row[i] == goal;
+	if (goal != AR_BASE && plan->count == 0 && !is_row)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("revision \"%s\" cannot be reached downwards from the current revisions",
+					   map->revision[goal].id),
+				plan->row_count == 0 ? errdetail("No revision is applied.") :
+				errdetail("Current are %s.", ar_revision_names(map, plan->row, plan->row_count)),
+				errhint("algo_ref.upgrade() goes up; algo_ref.current() shows where the schema stands."));
+	pfree(set);
+	pfree(applied);
+}
+
+/*
+ * Where a downgrade goes, and along which branch.
+ */
+static RevisionIndex
+downgrade_goal(const RevisionPlan *plan, const char *target, RevisionIndex *branch,
+			   const char **branch_name)
+{
+	const RevisionMap *map = plan->map;
+	RevisionIdentifier *identifier = ar_revision_identifier_parse(target);
+	RevisionIndex start;
+
+	*branch_name = identifier->branch;
+	if (identifier->branch)
+		*branch = ar_revision_branch(map, identifier->branch);
+	if (!identifier->is_relative)
+	{
+		RevisionIndex goal = ar_revision_resolve_one(map, identifier->symbol);
+
+		if (goal != AR_BASE && identifier->branch && !ar_revision_lineage(map, *branch)[goal])
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("revision \"%s\" is not on branch \"%s\"",
+						   map->revision[goal].id, identifier->branch),
+					errdetail("It is neither above nor below revision \"%s\".", map->revision[*branch].id),
+					errhint("Leave the branch out, or name another one."));
+		return goal;
+	}
+	if (identifier->symbol == NULL && identifier->steps >= 0)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a downgrade cannot go to \"%s\"", target),
+				errdetail("From where the schema stands, it goes down only."),
+				errhint("Use \"-\" and a number of steps; algo_ref.upgrade() goes up."));
+	if (identifier->symbol && identifier->steps >= 0)
+	{
+		start = ar_revision_resolve_one(map, identifier->symbol);
+		return ar_revision_walk(map, start, identifier->steps,
+								identifier->branch ? ar_revision_lineage(map, *branch) : NULL, false);
+	}
+	if (identifier->symbol)
+		return symbol_goal(map, identifier, false);
+
+	start = downgrade_start(plan, identifier->branch);
+	if (identifier->branch == NULL)
+	{
+		*branch = start;
+		*branch_name = map->revision[start].id;
+	}
+	return ar_revision_walk(map, start, identifier->steps, NULL, false);
+}
+
+/*
+ * Where "-N" counts from: the first row; on a branch, its only row, or its
+ * only current tip.
+ */
+static RevisionIndex
+downgrade_start(const RevisionPlan *plan, const char *branch)
+{
+	const RevisionMap *map = plan->map;
+	bool	   *lineage;
+	List	   *starts = NIL;
+
+	if (branch == NULL)
+	{
+		if (plan->row_count == 0)
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("there is nothing to go down from"),
+					errdetail("No revision is applied."));
+		if (plan->row_count > 1)
+			ereport(WARNING,
+					errcode(ERRCODE_WARNING),
+					errmsg("counting down from revision \"%s\", the first of several current ones",
+						   map->revision[plan->row[0]].id),
+					errdetail("Current are %s.", ar_revision_names(map, plan->row, plan->row_count)),
+					errhint("Name the branch, as in branch@-1."));
+		return plan->row[0];
+	}
+	lineage = ar_revision_lineage(map, ar_revision_branch(map, branch));
+	for (int32 i = 0; i < plan->row_count; i++)
+		if (lineage[plan->row[i]])
+			starts = lappend_int(starts, plan->row[i]);
+	if (starts == NIL)
+		starts = applied_tips(plan, lineage);
+	if (list_length(starts) == 1)
+		return linitial_int(starts);
+	ereport(ERROR,
+			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			starts == NIL ? errmsg("nothing is applied on branch \"%s\"", branch) :
+			errmsg("branch \"%s\" has several current revisions to count from", branch),
+			starts == NIL ? errdetail("There is nothing to go down from.") :
+			errdetail("They are %s.", ar_revision_list_names(map, starts)),
+			errhint("Name the revision to count from, as in 27c6-1; algo_ref.current() shows where the schema stands."));
+}
+
+/*
+ * What stands directly above the goal, and is therefore to go first.  With a
+ * branch, only the arm that leads to it.
+ */
+static RevisionIndex *
+downgrade_roots(const RevisionMap *map, RevisionIndex goal, RevisionIndex branch,
+				const char *branch_name, int32 *count)
+{
+	RevisionIndex *roots;
+	bool	   *arm;
+	int32		kept = 0;
+
+	if (goal == AR_BASE)
+		roots = ar_revision_bases(map, count);
+	else
+	{
+		*count = AR_LINKS_COUNT(map->children, goal);
+		roots = palloc((*count + 1) * sizeof(RevisionIndex));
+		memcpy(roots, map->children.item + map->children.first[goal], *count * sizeof(RevisionIndex));
+	}
+	if (branch == AR_BASE || *count < 2)
+		return roots;
+
+	arm = ar_revision_ancestors(map, branch);
+	for (int32 i = 0; i < *count; i++)
+		if (arm[roots[i]])
+			roots[kept++] = roots[i];
+	if (kept == 0)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("branch \"%s\" does not pass %s", branch_name, ar_revision_place(map, goal)),
+				errdetail("From there on it could be %s.", ar_revision_names(map, roots, *count)),
+				errhint("Leave the branch out to take down everything above, or name a revision above %s.",
+						ar_revision_place(map, goal)));
+	*count = kept;
+	return roots;
+}
+
+static void
+plan_stamp(RevisionPlan *plan, const char *target)
+{
+	const RevisionMap *map = plan->map;
+	List	   *targets = ar_revision_split(target);
+	List	   *goals = NIL;
+	bool	   *rows = set_of(map, plan->row, plan->row_count);
+	bool	   *kin = ar_revision_empty_set(map);
+	bool		replaced = false;
+	ListCell   *cell;
+
+	foreach(cell, targets)
+	{
+		RevisionIdentifier *identifier = ar_revision_identifier_parse(lfirst(cell));
+		bool		is_base = !identifier->is_relative && strcmp(identifier->symbol, "base") == 0;
+
+		if (!is_base)
+			goals = list_concat_unique_int(goals, ar_revision_resolve(map, lfirst(cell)));
+		else if (list_length(targets) == 1)
+		{
+			stamp_base(plan, identifier->branch);
+			return;
+		}
+		else
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("the base cannot be stamped together with revisions"),
+					errdetail("\"%s\" names both.", target));
+	}
+	check_overlap(map, goals);
+
+	plan->step = palloc(Max(list_length(goals), 1) * sizeof(RevisionIndex));
+	foreach(cell, goals)
+	{
+		ar_revision_add_set(map, kin, ar_revision_kin(map, lfirst_int(cell)));
+		if (!rows[lfirst_int(cell)])
+			plan->step[plan->count++] = lfirst_int(cell);
+	}
+	for (int32 i = 0; i < plan->row_count; i++)
+		replaced |= kin[plan->row[i]] && !list_member_int(goals, plan->row[i]);
+	/* rows that imply each other are tidied by stamping one of them again */
+	if (plan->count == 0 && replaced)
+		plan->step[plan->count++] = linitial_int(goals);
+}
+
+/*
+ * Stamping the base takes rows away: all, or those that have to do with a
+ * branch.
+ */
+static void
+stamp_base(RevisionPlan *plan, const char *branch)
+{
+	bool	   *kin = branch ? ar_revision_kin(plan->map, ar_revision_branch(plan->map, branch)) : NULL;
+
+	plan->to_base = true;
+	plan->step = palloc(Max(plan->row_count, 1) * sizeof(RevisionIndex));
+	for (int32 i = 0; i < plan->row_count; i++)
+		if (kin == NULL || kin[plan->row[i]])
+			plan->step[plan->count++] = plan->row[i];
+}
+
+/*
+ * What is applied and has no applied child; on a lineage if one is given.
+ */
+static List *
+applied_tips(const RevisionPlan *plan, const bool *lineage)
+{
+	const RevisionMap *map = plan->map;
+	bool	   *applied = ar_revision_closure(map, plan->row, plan->row_count);
+	List	   *tips = NIL;
+
+	for (RevisionIndex r = 0; r < map->count; r++)
+	{
+		bool		is_tip = applied[r] && (lineage == NULL || lineage[r]);
+
+		for (int32 i = 0; is_tip && i < AR_LINKS_COUNT(map->children, r); i++)
+			is_tip = !applied[AR_LINKS_ITEM(map->children, r, i)];
+		if (is_tip)
+			tips = lappend_int(tips, r);
+	}
+	pfree(applied);
+	return tips;
+}
+
+static RevisionIndex *
+list_array(List *revisions)
+{
+	RevisionIndex *array = palloc(Max(list_length(revisions), 1) * sizeof(RevisionIndex));
+	ListCell   *cell;
+
+	foreach(cell, revisions)
+		array[foreach_current_index(cell)] = lfirst_int(cell);
+	return array;
+}
+
+static bool *
+set_of(const RevisionMap *map, const RevisionIndex *revisions, int32 count)
+{
+	bool	   *set = ar_revision_empty_set(map);
+
+	for (int32 i = 0; i < count; i++)
+		set[revisions[i]] = true;
+	return set;
+}
+
+/*
+ * An applied revision is a row as long as nothing applied stands on it.
+ */
+static void
+advance_run(RevisionHeads *heads, RevisionIndex r)
+{
+	const RevisionMap *map = heads->plan->map;
+	bool		up = heads->plan->direction == AR_UPGRADE;
+	RevisionIndex *lower = up ? heads->removed : heads->added;
+	int32	   *lower_count = up ? &heads->removed_count : &heads->added_count;
+	RevisionIndex *upper = up ? heads->added : heads->removed;
+	int32	   *upper_count = up ? &heads->added_count : &heads->removed_count;
+
+	upper[(*upper_count)++] = r;
+	stand_on(heads, r, up ? 1 : -1);
+	for (int32 i = 0; i < AR_LINKS_COUNT(map->below, r); i++)
+	{
+		RevisionIndex below = AR_LINKS_ITEM(map->below, r, i);
+
+		if (heads->state->standing[below] == (up ? 1 : 0))
+			lower[(*lower_count)++] = below;
+	}
+}
+
+static void
+advance_stamp(RevisionHeads *heads, RevisionIndex r)
+{
+	if (heads->plan->to_base)
+		heads->removed[heads->removed_count++] = r;
+	else
+		heads->added[heads->added_count++] = r;
+}
+
+static void
+stand_on(RevisionHeads *heads, RevisionIndex r, int change)
+{
+	const RevisionMap *map = heads->plan->map;
+
+	for (int32 i = 0; i < AR_LINKS_COUNT(map->below, r); i++)
+		heads->state->standing[AR_LINKS_ITEM(map->below, r, i)] += change;
+}
+
+/*
+ * A row that was to be taken away, and is one again by the same step, stays.
+ */
+static void
+keep_rows(RevisionHeads *heads)
+{
+	int32		removed = 0;
+
+	for (int32 i = 0; i < heads->removed_count; i++)
+	{
+		bool		stays = false;
+
+		for (int32 j = 0; j < heads->added_count && !stays; j++)
+		{
+			if (heads->added[j] != heads->removed[i])
+				continue;
+			stays = true;
+			heads->added[j] = heads->added[--heads->added_count];
+		}
+		if (!stays)
+			heads->removed[removed++] = heads->removed[i];
+	}
+	heads->removed_count = removed;
+}
+
+static int32
+row_position(const RevisionHeads *heads, RevisionIndex r)
+{
+	for (int32 i = 0; i < heads->row_count; i++)
+		if (heads->row[i] == r)
+			return i;
+	return -1;
+}
+
+/*
+ * Bring "row" up to date: what is added takes the place of what is removed,
+ * pair by pair in the order of the rows.
+ */
+static void
+replace_rows(RevisionHeads *heads)
+{
+	int32		paired = 0;
+	int32		kept = 0;
+
+	/* removed ones in the order of the rows, so that the first place is kept */
+	for (int32 n = 0; n < heads->removed_count; n++)
+		for (int32 m = n; m > 0; m--)
+		{
+			RevisionIndex earlier = heads->removed[m - 1];
+
+			if (row_position(heads, earlier) <= row_position(heads, heads->removed[m]))
+				break;
+			heads->removed[m - 1] = heads->removed[m];
+			heads->removed[m] = earlier;
+		}
+	if (heads->removed_count > 0)
+	{
+		int32		next = 0;
+
+		for (int32 i = 0; i < heads->row_count; i++)
+		{
+			if (next < heads->removed_count && heads->row[i] == heads->removed[next])
+			{
+				next++;
+				if (paired < heads->added_count)
+					heads->row[kept++] = heads->added[paired++];
+				continue;
+			}
+			heads->row[kept++] = heads->row[i];
+		}
+		heads->row_count = kept;
+	}
+	while (paired < heads->added_count)
+		heads->row[heads->row_count++] = heads->added[paired++];
+}
