@@ -149,6 +149,17 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref FROM regress_algo_ref_author;
 REVOKE USAGE ON SCHEMA algo_ref FROM regress_algo_ref_author;
 DROP ROLE regress_algo_ref_author;
 
+-- what is current can be named, too
+BEGIN;
+CREATE SCHEMA team_a;
+SET LOCAL search_path = team_a, public;
+SELECT count(*) FROM algo_ref.script('current');
+INSERT INTO algo_ref.version VALUES ('team_a', 'c3', 1, now()), ('team_b', 'd4', 1, now());
+SELECT algo_ref.script('current');
+SELECT algo_ref.edit('current', message => 'nothing at all');
+SELECT algo_ref.approve('current');
+ROLLBACK;
+
 -- a broken graph is put right by full ids
 SELECT algo_ref.revision('first half', id => 'cycle1', revises => '{cycle2}');
 SELECT algo_ref.revision('second half', id => 'cycle2', revises => '{cycle1}');
@@ -338,7 +349,34 @@ SELECT algo_ref.revision('down', '', 'VACUUM', id => 'down', revises => '{}');
 SELECT algo_ref.revision('neither', '', '', id => 'neither', revises => '{}');
 SELECT revision, transactional FROM algo_ref.script ORDER BY load_order;
 
-DROP TABLE original, exported;
+TRUNCATE algo_ref.script RESTART IDENTITY;
+
+--
+-- Hooks hear of scripts that are new, replaced or edited, and of no others
+--
+CREATE TABLE heard (what jsonb);
+CREATE FUNCTION hear(what jsonb) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF what ->> 'message' ~ 'TODO' THEN
+    RAISE EXCEPTION 'a message, please';
+  END IF;
+  INSERT INTO heard VALUES (what);
+END
+$$;
+SELECT algo_ref.add_hook('after_revision', 'hear(jsonb)');
+SELECT algo_ref.revision('it''s "new"', id => 'g1', revises => '{}');
+SELECT algo_ref.revision('it''s "new"', id => 'g1', revises => '{}');
+SELECT algo_ref.revision('new words', id => 'g1', revises => '{}');
+SELECT algo_ref.revision('new words', 'SELECT 1', id => 'g1', revises => '{}');
+SELECT algo_ref.edit('g1', message => 'by hand');
+SELECT algo_ref.revision('TODO', id => 'g2', revises => '{}');
+SELECT algo_ref.revision('other', id => 'g2', revises => '{}');
+SELECT algo_ref.merge(id => 'g3');
+SELECT what FROM heard;
+SELECT algo_ref.drop_hook('after_revision', 'hear(jsonb)');
+
+DROP TABLE heard, original, exported;
+DROP FUNCTION hear(jsonb);
 DROP FUNCTION checksum(text), transactional(text);
 DROP VIEW stored;
 DROP EXTENSION algo_ref;

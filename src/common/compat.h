@@ -92,4 +92,44 @@ tbm_next_page(TBMPrivateIterator *iterator, BlockNumber *block,
 	return true;
 }
 
+/*
+ * Until 17 a label added by ALTER TYPE is unsafe to use in the same
+ * transaction even if its type is new in it, too.
+ */
+#if PG_VERSION_NUM < 170000
+#define AR_UNCOMMITTED_ENUMS_ARE_UNSAFE
+#endif
+
+/*
+ * 18 took the last argument of ExecutorRun(), execute_once, away.
+ */
+#include "executor/executor.h"
+
+static inline void
+ar_executor_run(QueryDesc *query)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, 0);
+#else
+	ExecutorRun(query, ForwardScanDirection, 0, true);
+#endif
+}
+
+/*
+ * 16 split membership in a role into what is inherited and what SET ROLE may
+ * take; before, every member could take it.
+ */
+#if PG_VERSION_NUM < 160000
+#define member_can_set_role(member, role) is_member_of_role(member, role)
+#endif
+
+/*
+ * 16 gave the parsers of names a place for soft errors.
+ */
+#include "utils/regproc.h"
+
+#if PG_VERSION_NUM < 160000
+#define stringToQualifiedNameList(string, escontext) stringToQualifiedNameList(string)
+#endif
+
 #endif							/* AR_COMPAT_H */

@@ -338,6 +338,7 @@ extern void ar_revision_check(StateTable *scripts, StoredScript *script);
 extern List *ar_revision_names_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern char *ar_revision_name_list(List *names);
 extern List *ar_revision_lock_applied(const char *revision);
+extern void ar_revision_run_hooks(const StoredScript *script, const char *change);
 extern bool ar_revision_same_graph(const StoredScript *a, const StoredScript *b);
 
 /* revision_change.c */

@@ -152,7 +152,7 @@ REVOKE ALL ON FUNCTION algo_ref.merge(text[], text, text, text[], boolean) FROM 
 
 -- Change a stored script, and return its id.
 --
--- identifier     what algo_ref.resolve() takes, if it stands for one revision
+-- identifier     what algo_ref.show() takes, if it stands for one revision
 -- message, upgrade, downgrade, revises, branch_labels, depends_on
 --                as in algo_ref.revision(), with ids as they are; NULL leaves
 --                that part alone
@@ -187,11 +187,10 @@ REVOKE ALL ON FUNCTION algo_ref.edit(text, text, text, text, boolean, text[], te
 -- Vouch for scripts: the caller becomes their author.  A script runs for those
 -- who trust its author.
 --
--- identifier     what algo_ref.resolve() takes, or a range as in
---                algo_ref.history()
+-- identifier     what algo_ref.show() takes, or a range of identifiers
 --
 -- Returns the ids.
--- Errors: 22004 NULL; those of algo_ref.resolve().
+-- Errors: 22004 NULL; those of algo_ref.show().
 CREATE FUNCTION algo_ref.approve(identifier text)
 RETURNS SETOF text
 AS 'MODULE_PATHNAME', 'algo_ref_approve'
@@ -205,11 +204,11 @@ REVOKE ALL ON FUNCTION algo_ref.approve(text) FROM PUBLIC;
 -- Delete a script that is applied nowhere and that no other revises or depends
 -- on, and return its id.
 --
--- identifier     what algo_ref.resolve() takes, if it stands for one revision
+-- identifier     what algo_ref.show() takes, if it stands for one revision
 --
 -- Waits for migrations that are running.
 -- Errors: 2BP01 others need it; 55000 it is applied; those of
--- algo_ref.resolve().
+-- algo_ref.show().
 CREATE FUNCTION algo_ref.delete_revision(identifier text)
 RETURNS text
 AS 'MODULE_PATHNAME', 'algo_ref_delete_revision'
@@ -223,12 +222,12 @@ REVOKE ALL ON FUNCTION algo_ref.delete_revision(text) FROM PUBLIC;
 -- Export scripts: each as the statement that recreates it, byte for byte, in
 -- another database or from a file.
 --
--- identifier     what algo_ref.resolve() takes, or a range as in
---                algo_ref.history(); ':' is everything
+-- identifier     what algo_ref.show() takes, or a range of identifiers; ':' is
+--                everything
 --
 -- A range comes in load order, so that the copy breaks ties as the original
 -- does.  Needs SELECT on algo_ref.script.
--- Errors: 22004 NULL; 42501 no privilege; those of algo_ref.resolve().
+-- Errors: 22004 NULL; 42501 no privilege; those of algo_ref.show().
 CREATE FUNCTION algo_ref.script(identifier text DEFAULT 'heads')
 RETURNS SETOF text
 AS 'MODULE_PATHNAME', 'algo_ref_script'

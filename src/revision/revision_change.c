@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "common/state_table.h"
+#include "common/target_schema.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -16,7 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-static char *identifier_argument(FunctionCallInfo fcinfo, int n);
+static List *current_revisions(const RevisionMap *map, Snapshot snapshot);
 static StoredScript *fetch_one(StateTable *scripts, const char *identifier);
 static StoredScript *edited(FunctionCallInfo fcinfo, const StoredScript *old);
 static void edit_downgrade(FunctionCallInfo fcinfo, StoredScript *script);
@@ -36,7 +37,7 @@ PG_FUNCTION_INFO_V1(algo_ref_delete_revision);
 Datum
 algo_ref_edit(PG_FUNCTION_ARGS)
 {
-	char	   *identifier = identifier_argument(fcinfo, 0);
+	char	   *identifier = ar_revision_text_argument(fcinfo, 0, "identifier");
 	StateTable *scripts;
 	StoredScript *old;
 	StoredScript *script;
@@ -60,6 +61,7 @@ algo_ref_edit(PG_FUNCTION_ARGS)
 	ar_revision_store_update(scripts, script);
 	ar_state_table_close(scripts);
 	tell_where_applied(script->revision);
+	ar_revision_run_hooks(script, "edited");
 	PG_RETURN_TEXT_P(cstring_to_text(script->revision));
 }
 
@@ -70,7 +72,7 @@ Datum
 algo_ref_approve(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *identifier = identifier_argument(fcinfo, 0);
+	char	   *identifier = ar_revision_text_argument(fcinfo, 0, "identifier");
 	char	   *author = GetUserNameFromId(GetUserId(), false);
 	StateTable *scripts;
 	ListCell   *cell;
@@ -101,7 +103,7 @@ algo_ref_approve(PG_FUNCTION_ARGS)
 Datum
 algo_ref_delete_revision(PG_FUNCTION_ARGS)
 {
-	char	   *identifier = identifier_argument(fcinfo, 0);
+	char	   *identifier = ar_revision_text_argument(fcinfo, 0, "identifier");
 	StateTable *scripts;
 	StoredScript *script;
 
@@ -137,6 +139,8 @@ ar_revision_ids_of(StateTable *scripts, const char *identifier, Snapshot snapsho
 		found = list_copy(ar_revision_history(map, identifier));
 		list_sort(found, list_int_cmp);
 	}
+	else if (strcmp(identifier, "current") == 0)
+		found = current_revisions(map, snapshot);
 	else
 		found = ar_revision_resolve_list(map, identifier);
 	foreach(cell, found)
@@ -145,14 +149,13 @@ ar_revision_ids_of(StateTable *scripts, const char *identifier, Snapshot snapsho
 	return ids;
 }
 
-static char *
-identifier_argument(FunctionCallInfo fcinfo, int n)
+/*
+ * The current revisions of the current schema.
+ */
+static List *
+current_revisions(const RevisionMap *map, Snapshot snapshot)
 {
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("%s must not be null", "identifier"));
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
+	return ar_revision_current(map, ar_revision_row_ids(ar_target_schema_default(), snapshot));
 }
 
 /*
@@ -168,7 +171,16 @@ fetch_one(StateTable *scripts, const char *identifier)
 	if (script)
 		return script;
 	map = ar_revision_map_load(NULL);
-	r = ar_revision_resolve_one(map, identifier);
+	if (strcmp(identifier, "current") == 0)
+	{
+		List	   *current = current_revisions(map, NULL);
+
+		if (list_length(current) > 1)
+			ar_revision_refuse_several(map, identifier, current);
+		r = current == NIL ? AR_BASE : linitial_int(current);
+	}
+	else
+		r = ar_revision_resolve_one(map, identifier);
 	if (r == AR_BASE)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),

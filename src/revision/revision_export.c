@@ -31,17 +31,16 @@ algo_ref_script(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Snapshot	snapshot = GetActiveSnapshot();
+	char	   *identifier = ar_revision_text_argument(fcinfo, 0, "identifier");
 	StateTable *scripts;
 	ListCell   *cell;
 
 	ar_state_table_check_select("script");
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("%s must not be null", "identifier"));
+	if (strcmp(identifier, "current") == 0)
+		ar_state_table_check_select("version");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	scripts = ar_state_table_open("script", AccessShareLock);
-	foreach(cell, ar_revision_ids_of(scripts, text_to_cstring(PG_GETARG_TEXT_PP(0)), snapshot))
+	foreach(cell, ar_revision_ids_of(scripts, identifier, snapshot))
 	{
 		MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
 														  "algo_ref script file",

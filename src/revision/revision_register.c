@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/hook.h"
 #include "common/state_table.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -22,7 +23,6 @@
 /* How many schemas, or revisions, a message names. */
 #define NAMES_SHOWN 5
 
-static char *text_argument(FunctionCallInfo fcinfo, int n, const char *name);
 static char *nullable_text_argument(FunctionCallInfo fcinfo, int n);
 static StoredScript *new_script(char *id, char *message, char *upgrade, char *downgrade);
 static bool is_registered_as_is(const StoredScript *script, bool any_parents);
@@ -31,7 +31,7 @@ static List *resolve_parents(const RevisionMap *map, List *identifiers, bool spl
 static void check_is_head(const RevisionMap *map, RevisionIndex parent);
 static List *resolve_dependencies(const RevisionMap *map, List *identifiers);
 static char *random_id(StateTable *scripts);
-static void replace(StateTable *scripts, const StoredScript *old, StoredScript *script);
+static const char *replace(StateTable *scripts, const StoredScript *old, StoredScript *script);
 static bool same_text(const StoredScript *a, const StoredScript *b);
 static bool same_names(List *a, List *b);
 static void tell_of_branches(StateTable *scripts, const StoredScript *script);
@@ -54,10 +54,11 @@ algo_ref_revision(PG_FUNCTION_ARGS)
 	StateTable *scripts;
 	List	   *parents;
 	List	   *depends_on;
+	const char *change = "new";
 
 	PreventCommandIfReadOnly("algo_ref.revision()");
-	script = new_script(id, text_argument(fcinfo, 0, "message"),
-						text_argument(fcinfo, 1, "upgrade"),
+	script = new_script(id, ar_revision_text_argument(fcinfo, 0, "message"),
+						ar_revision_text_argument(fcinfo, 1, "upgrade"),
 						nullable_text_argument(fcinfo, 2));
 	parents = parents_given ? ar_revision_names_argument(fcinfo, 4, "revises") :
 		list_make1("head");
@@ -85,11 +86,13 @@ algo_ref_revision(PG_FUNCTION_ARGS)
 		place(script, parents, PG_GETARG_BOOL(5), depends_on);
 	ar_revision_check(scripts, script);
 	if (old)
-		replace(scripts, old, script);
+		change = replace(scripts, old, script);
 	else
 		ar_revision_store_insert(scripts, script);
 	tell_of_branches(scripts, script);
 	ar_state_table_close(scripts);
+	if (change)
+		ar_revision_run_hooks(script, change);
 	PG_RETURN_TEXT_P(cstring_to_text(script->revision));
 }
 
@@ -135,6 +138,7 @@ algo_ref_merge(PG_FUNCTION_ARGS)
 	ar_revision_store_insert(scripts, script);
 	tell_of_branches(scripts, script);
 	ar_state_table_close(scripts);
+	ar_revision_run_hooks(script, "new");
 	PG_RETURN_TEXT_P(cstring_to_text(script->revision));
 }
 
@@ -200,6 +204,25 @@ ar_revision_lock_applied(const char *revision)
 }
 
 /*
+ * Call the hooks of event after_revision.  "change" is what happened to the
+ * script: new, replaced or edited.
+ */
+void
+ar_revision_run_hooks(const StoredScript *script, const char *change)
+{
+	HookSet    *hooks = ar_hook_load(AR_HOOK_BIT(AR_HOOK_AFTER_REVISION));
+	StringInfoData json;
+
+	if (!ar_hook_wants(hooks, AR_HOOK_AFTER_REVISION))
+		return;
+	ar_hook_json_begin(&json, AR_HOOK_AFTER_REVISION);
+	ar_hook_json_text(&json, "revision", script->revision);
+	ar_hook_json_text(&json, "message", script->message);
+	ar_hook_json_text(&json, "change", change);
+	ar_hook_run(hooks, AR_HOOK_AFTER_REVISION, ar_hook_json_end(&json));
+}
+
+/*
  * Do two versions of a script have the same place in the graph?
  */
 bool
@@ -208,16 +231,6 @@ ar_revision_same_graph(const StoredScript *a, const StoredScript *b)
 	return same_names(a->revises, b->revises) &&
 		same_names(a->branch_labels, b->branch_labels) &&
 		same_names(a->depends_on, b->depends_on);
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("%s must not be null", name));
-	return text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
 static char *
@@ -364,8 +377,9 @@ random_id(StateTable *scripts)
  * The script of a known id has come again.  If it does the same as before,
  * the text is brought up to date, and whose it is stays.  If it does
  * something else, it takes the other's place while that is applied nowhere.
+ * Returns what it was for the hooks; NULL if nothing has changed.
  */
-static void
+static const char *
 replace(StateTable *scripts, const StoredScript *old, StoredScript *script)
 {
 	bool		same_place = ar_revision_same_graph(old, script);
@@ -377,14 +391,14 @@ replace(StateTable *scripts, const StoredScript *old, StoredScript *script)
 		memcmp(old->checksum, script->checksum, VARSIZE(script->checksum)) == 0)
 	{
 		if (same_text(old, script))
-			return;
+			return NULL;
 		script->author = old->author;
 		script->created_at = old->created_at;
 		ar_revision_store_update(scripts, script);
 		ereport(NOTICE,
 				errmsg("revision \"%s\" does the same as before; its text was updated",
 					   script->revision));
-		return;
+		return "edited";
 	}
 	schemas = ar_revision_lock_applied(script->revision);
 	if (schemas)
@@ -400,6 +414,7 @@ replace(StateTable *scripts, const StoredScript *old, StoredScript *script)
 	ereport(NOTICE,
 			errmsg("revision \"%s\" was replaced", script->revision),
 			errdetail("The one before had other content and was applied nowhere."));
+	return "replaced";
 }
 
 static bool
