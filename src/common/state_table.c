@@ -38,6 +38,7 @@
 
 struct StateTable
 {
+	MemoryContext context;		/* what lasts as long as the table is open */
 	Relation	rel;
 	EState	   *estate;			/* NULL until the first write */
 	ResultRelInfo *result_rel;
@@ -90,6 +91,7 @@ ar_state_table_open(const char *name, LOCKMODE lockmode)
 {
 	StateTable *table = palloc0(sizeof(StateTable));
 
+	table->context = CurrentMemoryContext;
 	table->rel = table_open(state_relation_oid(name), lockmode);
 	return table;
 }
@@ -407,8 +409,11 @@ holds_member(StateScan *scan, HeapTuple tuple)
 static void
 begin_writing(StateTable *table)
 {
+	MemoryContext old;
+
 	if (table->estate)
 		return;
+	old = MemoryContextSwitchTo(table->context);
 	table->estate = CreateExecutorState();
 	table->result_rel = makeNode(ResultRelInfo);
 	InitResultRelInfo(table->result_rel, table->rel, 0, NULL, 0);
@@ -416,6 +421,7 @@ begin_writing(StateTable *table)
 	table->new_slot = MakeSingleTupleTableSlot(RelationGetDescr(table->rel),
 											   &TTSOpsVirtual);
 	table->old_slot = table_slot_create(table->rel, NULL);
+	MemoryContextSwitchTo(old);
 }
 
 static void

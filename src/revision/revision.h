@@ -88,6 +88,8 @@ typedef struct RevisionPlan
 	int32		row_count;
 	RevisionIndex *row;			/* version rows before the first step, in order */
 	bool		to_base;		/* stamp only: the steps take rows away */
+	int32		taken_count;	/* stamp only: rows that the first step takes away */
+	RevisionIndex *taken;
 } RevisionPlan;
 
 /*
@@ -158,7 +160,8 @@ extern char *ar_revision_place(const RevisionMap *map, RevisionIndex r);
 
 /* revision_order.c */
 extern RevisionIndex *ar_revision_descend(const RevisionMap *map, const bool *set,
-										  const bool *heads, int32 *count);
+										  const bool *heads, const bool *between,
+										  int32 *count);
 
 /* revision_plan.c */
 extern RevisionPlan *ar_revision_plan(const RevisionMap *map, RevisionDirection direction,

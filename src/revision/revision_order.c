@@ -7,6 +7,10 @@
  * when the next one is still needed from above by another pending one, it
  * goes on there.  Source: Alembic, RevisionMap._topological_sort.
  *
+ * A set may have holes: revisions outside that lead from one member down to
+ * another.  They are not listed, but pass on that the lower one is needed; each
+ * is let go when nothing above needs it any more.
+ *
  * That asks two things again and again.  Whether a revision is still needed
  * from above is a counter of those directly above that were not listed yet.
  * Which pending one needs it (the first in the list) is searched from both
@@ -31,8 +35,9 @@ typedef struct Descent
 {
 	const RevisionMap *map;
 	const bool *set;
+	const bool *between;		/* may be passed through; NULL if the set has no holes */
 	bool	   *listed;
-	int32	   *needed;			/* members directly above, not listed yet */
+	int32	   *needed;			/* what is pending directly above */
 	int32		slot_count;
 	RevisionIndex *at;			/* where each slot of the list stands */
 	int32	   *next;			/* the list: slots by number, some taken out */
@@ -45,12 +50,15 @@ typedef struct Descent
 	Search		up;
 } Descent;
 
-static void begin_descent(Descent *descent, const RevisionMap *map, const bool *set);
+static void begin_descent(Descent *descent, const RevisionMap *map, const bool *set,
+						  const bool *between);
 static void begin_search(Search *search, const RevisionMap *map);
 static int32 append_slot(Descent *descent, RevisionIndex r);
 static int32 remove_slot(Descent *descent, int32 slot);
 static int32 go_down(Descent *descent, int32 slot);
+static void let_go(Descent *descent, RevisionIndex r);
 static int32 first_slot_above(Descent *descent, RevisionIndex r);
+static bool is_pending(const Descent *descent, RevisionIndex r);
 static bool is_pending_member(const Descent *descent, RevisionIndex r);
 static void push(Search *search, int32 number, RevisionIndex r);
 static RevisionIndex top_above(Descent *descent, RevisionIndex r);
@@ -58,18 +66,19 @@ static RevisionIndex top_above(Descent *descent, RevisionIndex r);
 /*
  * The members of "set" in that order, a palloc'd array.  "heads" are where the
  * walk begins, in load order; those not in the set do not count.  Every member
- * is listed, also one that no head leads to.
+ * is listed, also one that no head leads to.  "between" is a superset that has
+ * no holes, or NULL if "set" has none.
  */
 RevisionIndex *
 ar_revision_descend(const RevisionMap *map, const bool *set,
-					const bool *heads, int32 *count)
+					const bool *heads, const bool *between, int32 *count)
 {
 	Descent		descent;
 	RevisionIndex *order = palloc_extended(Max(map->count, 1) * sizeof(RevisionIndex), MCXT_ALLOC_HUGE);
 	RevisionIndex unlisted = map->count;
 	int32		slot;
 
-	begin_descent(&descent, map, set);
+	begin_descent(&descent, map, set, between);
 	for (RevisionIndex r = 0; r < map->count; r++)
 		if (heads[r] && set[r])
 			append_slot(&descent, r);
@@ -104,13 +113,15 @@ ar_revision_descend(const RevisionMap *map, const bool *set,
 }
 
 static void
-begin_descent(Descent *descent, const RevisionMap *map, const bool *set)
+begin_descent(Descent *descent, const RevisionMap *map, const bool *set,
+			  const bool *between)
 {
 	Size		size = Max(map->count, 1) * sizeof(int32);
 
 	memset(descent, 0, sizeof(Descent));
 	descent->map = map;
 	descent->set = set;
+	descent->between = between;
 	descent->listed = ar_revision_empty_set(map);
 	descent->needed = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	descent->at = palloc_extended(size, MCXT_ALLOC_HUGE);
@@ -123,11 +134,15 @@ begin_descent(Descent *descent, const RevisionMap *map, const bool *set)
 	for (RevisionIndex r = 0; r < map->count; r++)
 	{
 		descent->slot[r] = NO_SLOT;
-		if (!set[r])
+		if (!is_pending(descent, r))
 			continue;
 		for (int32 i = 0; i < AR_LINKS_COUNT(map->below, r); i++)
 			descent->needed[AR_LINKS_ITEM(map->below, r, i)]++;
 	}
+	/* no member is above those */
+	for (RevisionIndex r = 0; between && r < map->count; r++)
+		if (is_pending(descent, r) && !set[r] && descent->needed[r] == 0)
+			let_go(descent, r);
 }
 
 static void
@@ -196,7 +211,8 @@ go_down(Descent *descent, int32 slot)
 	{
 		RevisionIndex below = AR_LINKS_ITEM(map->below, r, i);
 
-		descent->needed[below]--;
+		if (--descent->needed[below] == 0 && is_pending(descent, below) && !descent->set[below])
+			let_go(descent, below);
 		if (!is_pending_member(descent, below) || descent->slot[below] != NO_SLOT)
 			continue;
 		if (moved)
@@ -209,6 +225,31 @@ go_down(Descent *descent, int32 slot)
 		}
 	}
 	return moved ? slot : remove_slot(descent, slot);
+}
+
+/*
+ * Nothing above needs r any more, which is between members.
+ */
+static void
+let_go(Descent *descent, RevisionIndex r)
+{
+	const RevisionMap *map = descent->map;
+	RevisionIndex *stack = descent->down.stack;
+	int32		depth = 0;
+
+	stack[depth++] = r;
+	while (depth > 0)
+	{
+		r = stack[--depth];
+		descent->listed[r] = true;
+		for (int32 i = 0; i < AR_LINKS_COUNT(map->below, r); i++)
+		{
+			RevisionIndex below = AR_LINKS_ITEM(map->below, r, i);
+
+			if (--descent->needed[below] == 0 && is_pending(descent, below) && !descent->set[below])
+				stack[depth++] = below;
+		}
+	}
 }
 
 /*
@@ -236,7 +277,7 @@ first_slot_above(Descent *descent, RevisionIndex r)
 		{
 			RevisionIndex above = AR_LINKS_ITEM(map->dependents, at, i);
 
-			if (!is_pending_member(descent, above) || descent->up.seen[above] == number)
+			if (!is_pending(descent, above) || descent->up.seen[above] == number)
 				continue;
 			push(&descent->up, number, above);
 			if (descent->slot[above] != NO_SLOT &&
@@ -263,7 +304,7 @@ first_slot_above(Descent *descent, RevisionIndex r)
 
 			if (below == r)
 				return candidate;
-			if (is_pending_member(descent, below) && descent->down.seen[below] != number &&
+			if (is_pending(descent, below) && descent->down.seen[below] != number &&
 				map->generation[below] > map->generation[r])
 				push(&descent->down, number, below);
 		}
@@ -274,6 +315,12 @@ first_slot_above(Descent *descent, RevisionIndex r)
 	if (found == NO_SLOT)
 		found = append_slot(descent, top_above(descent, r));
 	return found;
+}
+
+static bool
+is_pending(const Descent *descent, RevisionIndex r)
+{
+	return (descent->between ? descent->between[r] : descent->set[r]) && !descent->listed[r];
 }
 
 static bool
@@ -306,7 +353,7 @@ top_above(Descent *descent, RevisionIndex r)
 		{
 			RevisionIndex above = AR_LINKS_ITEM(*up, r, i);
 
-			if (is_pending_member(descent, above))
+			if (is_pending(descent, above))
 			{
 				r = above;
 				higher = true;

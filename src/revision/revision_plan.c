@@ -38,7 +38,7 @@ static RevisionIndex downgrade_start(const RevisionPlan *plan, const char *branc
 static RevisionIndex *downgrade_roots(const RevisionMap *map, RevisionIndex goal, RevisionIndex branch,
 									  const char *branch_name, int32 *count);
 static void plan_stamp(RevisionPlan *plan, const char *target);
-static void stamp_base(RevisionPlan *plan, const char *branch);
+static void stamp_base(RevisionPlan *plan, const bool *kin);
 static List *applied_tips(const RevisionPlan *plan, const bool *lineage);
 static RevisionIndex *list_array(List *revisions);
 static bool *set_of(const RevisionMap *map, const RevisionIndex *revisions, int32 count);
@@ -112,6 +112,7 @@ ar_revision_history(const RevisionMap *map, const char *range)
 	RevisionIndex *order;
 	int32		count;
 	char	   *branch;
+	bool	   *between = NULL;
 
 	if (end == NULL || strchr(end + 1, ':'))
 		ereport(ERROR,
@@ -144,32 +145,37 @@ ar_revision_history(const RevisionMap *map, const char *range)
 		bool	   *below = ar_revision_closure(map, plan.row, plan.row_count);
 		bool	   *above = ar_revision_descendants(map, plan.row, plan.row_count);
 
+		/* dependencies may lead out of the set and back into it */
+		between = ar_revision_empty_set(map);
 		for (RevisionIndex r = 0; r < map->count; r++)
+		{
+			between[r] = set[r];
 			set[r] = set[r] && !below[r] && above[r];
+		}
 		for (int32 i = 0; i < plan.row_count; i++)
 			set[plan.row[i]] = true;
 	}
-	order = ar_revision_descend(map, set, head_set, &count);
+	order = ar_revision_descend(map, set, head_set, between, &count);
 	for (int32 i = 0; i < count; i++)
 		result = lappend_int(result, order[i]);
 	return result;
 }
 
 /*
- * Those of "revisions" that carry the label; "branch" may be an id instead,
- * whose only label is meant then.
+ * Those of "revisions" that carry the label; "branch" may be an id in full
+ * instead, whose only label is meant then.
  */
 List *
 ar_revision_filter_branch(const RevisionMap *map, List *revisions, const char *branch)
 {
-	RevisionIndex owner = ar_revision_branch(map, branch);
+	RevisionIndex owner = ar_revision_map_find(map, branch);
 	const char *label = NULL;
 	int32		found = 0;
 	bool	   *carriers;
 	List	   *result = NIL;
 	ListCell   *cell;
 
-	if (ar_revision_map_find(map, branch) == owner && strcmp(map->revision[owner].id, branch) != 0)
+	if (owner == AR_BASE || strcmp(map->revision[owner].id, branch) != 0)
 		carriers = ar_revision_label_carriers(map, branch);
 	else
 	{
@@ -231,13 +237,9 @@ ar_revision_heads_begin(const RevisionPlan *plan)
 	state->taken = palloc_extended(room, MCXT_ALLOC_HUGE);
 	if (plan->direction == AR_STAMP)
 	{
-		bool	   *kin = ar_revision_empty_set(map);
-
-		for (int32 i = 0; i < plan->count && !plan->to_base; i++)
-			ar_revision_add_set(map, kin, ar_revision_kin(map, plan->step[i]));
-		for (int32 i = 0; i < plan->row_count; i++)
-			if (kin[plan->row[i]])
-				state->taken[state->taken_count++] = plan->row[i];
+		state->taken_count = plan->taken_count;
+		if (plan->taken_count > 0)
+			memcpy(state->taken, plan->taken, plan->taken_count * sizeof(RevisionIndex));
 		return heads;
 	}
 	state->standing = palloc_extended(Max(map->count, 1) * sizeof(int32),
@@ -317,7 +319,7 @@ plan_upgrade(RevisionPlan *plan, const char *target)
 	applied = ar_revision_closure(map, plan->row, plan->row_count);
 	for (RevisionIndex r = 0; r < map->count; r++)
 		set[r] &= !applied[r];
-	order = ar_revision_descend(map, set, set_of(map, goal, list_length(goals)), &plan->count);
+	order = ar_revision_descend(map, set, set_of(map, goal, list_length(goals)), NULL, &plan->count);
 	plan->step = palloc_extended(Max(plan->count, 1) * sizeof(RevisionIndex), MCXT_ALLOC_HUGE);
 	for (int32 i = 0; i < plan->count; i++)
 		plan->step[i] = order[plan->count - 1 - i];
@@ -516,7 +518,7 @@ plan_downgrade(RevisionPlan *plan, const char *target)
 	applied = ar_revision_closure(map, plan->row, plan->row_count);
 	for (RevisionIndex r = 0; r < map->count; r++)
 		set[r] &= applied[r];
-	plan->step = ar_revision_descend(map, set, set_of(map, plan->row, plan->row_count), &plan->count);
+	plan->step = ar_revision_descend(map, set, set_of(map, plan->row, plan->row_count), NULL, &plan->count);
 	for (int32 i = 0; i < plan->row_count; i++)
 		is_row |= plan->row[i] == goal;
 	if (goal != AR_BASE && plan->count == 0 && !is_row)
@@ -566,9 +568,14 @@ downgrade_goal(const RevisionPlan *plan, const char *target, RevisionIndex *bran
 				errhint("Use \"-\" and a number of steps; algo_ref.upgrade() goes up."));
 	if (identifier->symbol && identifier->steps >= 0)
 	{
-		start = ar_revision_resolve_one(map, identifier->symbol);
-		return ar_revision_walk(map, start, identifier->steps,
-								identifier->branch ? ar_revision_lineage(map, *branch) : NULL, false);
+		start = ar_revision_walk(map, ar_revision_resolve_one(map, identifier->symbol), identifier->steps,
+								 identifier->branch ? ar_revision_lineage(map, *branch) : NULL, false);
+		if (start == AR_BASE)
+			ereport(ERROR,
+					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("identifier \"%s\" leads to no revision", target),
+					errhint("Say \"base\" if the base is meant."));
+		return start;
 	}
 	if (identifier->symbol)
 		return symbol_goal(map, identifier, false);
@@ -668,31 +675,40 @@ static void
 plan_stamp(RevisionPlan *plan, const char *target)
 {
 	const RevisionMap *map = plan->map;
-	List	   *targets = ar_revision_split(target);
 	List	   *goals = NIL;
 	bool	   *rows = set_of(map, plan->row, plan->row_count);
 	bool	   *kin = ar_revision_empty_set(map);
-	bool		replaced = false;
+	bool	   *above_base = ar_revision_empty_set(map);
+	bool		is_base = false;
 	ListCell   *cell;
 
-	foreach(cell, targets)
+	foreach(cell, ar_revision_split(target))
 	{
 		RevisionIdentifier *identifier = ar_revision_identifier_parse(lfirst(cell));
-		bool		is_base = !identifier->is_relative && strcmp(identifier->symbol, "base") == 0;
 
-		if (!is_base)
-			goals = list_concat_unique_int(goals, ar_revision_resolve(map, lfirst(cell)));
-		else if (list_length(targets) == 1)
+		if (identifier->is_relative || strcmp(identifier->symbol, "base") != 0)
 		{
-			stamp_base(plan, identifier->branch);
-			return;
+			goals = list_concat_unique_int(goals, ar_revision_resolve(map, lfirst(cell)));
+			continue;
 		}
+		is_base = true;
+		if (identifier->branch)
+			ar_revision_add_set(map, above_base,
+								ar_revision_kin(map, ar_revision_branch(map, identifier->branch)));
 		else
-			ereport(ERROR,
-					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("the base cannot be stamped together with revisions"),
-					errdetail("\"%s\" names both.", target));
+			memset(above_base, true, map->count * sizeof(bool));
 	}
+	/* next to revisions, the base says nothing */
+	if (goals == NIL && is_base)
+	{
+		stamp_base(plan, above_base);
+		return;
+	}
+	if (goals == NIL && map->count > 0)
+		ereport(ERROR,
+				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("identifier \"%s\" stands for no revision", target),
+				errhint("Say \"base\" if the base is meant."));
 	check_overlap(map, goals);
 
 	plan->step = palloc(Max(list_length(goals), 1) * sizeof(RevisionIndex));
@@ -702,10 +718,12 @@ plan_stamp(RevisionPlan *plan, const char *target)
 		if (!rows[lfirst_int(cell)])
 			plan->step[plan->count++] = lfirst_int(cell);
 	}
+	plan->taken = palloc(Max(plan->row_count, 1) * sizeof(RevisionIndex));
 	for (int32 i = 0; i < plan->row_count; i++)
-		replaced |= kin[plan->row[i]] && !list_member_int(goals, plan->row[i]);
+		if (kin[plan->row[i]] && !list_member_int(goals, plan->row[i]))
+			plan->taken[plan->taken_count++] = plan->row[i];
 	/* rows that imply each other are tidied by stamping one of them again */
-	if (plan->count == 0 && replaced)
+	if (plan->count == 0 && plan->taken_count > 0)
 		plan->step[plan->count++] = linitial_int(goals);
 }
 
@@ -714,14 +732,12 @@ plan_stamp(RevisionPlan *plan, const char *target)
  * branch.
  */
 static void
-stamp_base(RevisionPlan *plan, const char *branch)
+stamp_base(RevisionPlan *plan, const bool *kin)
 {
-	bool	   *kin = branch ? ar_revision_kin(plan->map, ar_revision_branch(plan->map, branch)) : NULL;
-
 	plan->to_base = true;
 	plan->step = palloc(Max(plan->row_count, 1) * sizeof(RevisionIndex));
 	for (int32 i = 0; i < plan->row_count; i++)
-		if (kin == NULL || kin[plan->row[i]])
+		if (kin[plan->row[i]])
 			plan->step[plan->count++] = plan->row[i];
 }
 
@@ -798,7 +814,7 @@ advance_stamp(RevisionHeads *heads, RevisionIndex r)
 {
 	if (heads->plan->to_base)
 		heads->removed[heads->removed_count++] = r;
-	else
+	else if (row_position(heads, r) < 0)
 		heads->added[heads->added_count++] = r;
 }
 
