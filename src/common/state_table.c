@@ -139,9 +139,10 @@ ar_state_table_may_select(const char *name)
 }
 
 /*
- * Insert a row.  "values" has one entry for each column, in column order.
+ * Insert a row, and return its place.  "values" has one entry for each column,
+ * in column order.
  */
-void
+ItemPointerData
 ar_state_table_insert(StateTable *table, const Datum *values, const bool *nulls)
 {
 	begin_writing(table);
@@ -149,13 +150,14 @@ ar_state_table_insert(StateTable *table, const Datum *values, const bool *nulls)
 	ExecSimpleRelationInsert(table->result_rel, table->estate, table->new_slot);
 	ResetPerTupleExprContext(table->estate);
 	CommandCounterIncrement();
+	return table->new_slot->tts_tid;
 }
 
 /*
- * Replace the row at "tid".  The caller holds the lock that makes it the only
- * writer of that row.
+ * Replace the row at "tid", and return the place of the new one.  The caller
+ * holds the lock that makes it the only writer of that row.
  */
-void
+ItemPointerData
 ar_state_table_update(StateTable *table, ItemPointer tid,
 					  const Datum *values, const bool *nulls)
 {
@@ -169,6 +171,7 @@ ar_state_table_update(StateTable *table, ItemPointer tid,
 							 table->old_slot, table->new_slot);
 	ResetPerTupleExprContext(table->estate);
 	CommandCounterIncrement();
+	return table->new_slot->tts_tid;
 }
 
 /*

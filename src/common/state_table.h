@@ -24,9 +24,10 @@ extern void ar_state_table_check_select(const char *name);
 extern bool ar_state_table_may_select(const char *name);
 
 /* writing */
-extern void ar_state_table_insert(StateTable *table, const Datum *values, const bool *nulls);
-extern void ar_state_table_update(StateTable *table, ItemPointer tid,
-								  const Datum *values, const bool *nulls);
+extern ItemPointerData ar_state_table_insert(StateTable *table, const Datum *values,
+											 const bool *nulls);
+extern ItemPointerData ar_state_table_update(StateTable *table, ItemPointer tid,
+											 const Datum *values, const bool *nulls);
 extern void ar_state_table_delete(StateTable *table, ItemPointer tid);
 extern int64 ar_state_table_nextval(const char *sequence);
 

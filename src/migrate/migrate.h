@@ -24,6 +24,7 @@ typedef struct MigrationRun
 	StateTable *scripts;
 	StateTable *versions;
 	StateTable *log;
+	bool		all_immediate;	/* SET CONSTRAINTS ALL IMMEDIATE is in force */
 	int32		next_position;	/* for version rows that are inserted */
 	MemoryContext step_context; /* reset for each step */
 } MigrationRun;
@@ -49,6 +50,7 @@ extern void ar_migrate_enum_check(MigrationRun *run, Snapshot snapshot);
 extern void ar_migrate_watch_begin(void);
 extern void ar_migrate_watch_end(void);
 extern void ar_migrate_watch_settle_enums(void);
+extern List *ar_migrate_watch_take_constraints(void);
 extern void ar_migrate_watch_drop_temporary(void);
 
 /* migrate_version.c */

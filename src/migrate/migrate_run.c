@@ -31,11 +31,13 @@
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 /* A savepoint that the script has open. */
 typedef struct Savepoint
@@ -64,8 +66,11 @@ static int	find_savepoint(RunningScript *script, const char *name);
 static void end_savepoints(RunningScript *script, int keep, bool roll_back);
 static bool may_queue_triggers(Node *stmt);
 static void settle(RunningScript *script, List *statements);
-static void fire_deferred(void);
-static List *initially_deferred(void);
+static void fire_deferred(MigrationRun *run);
+static void defer_new_constraints(MigrationRun *run);
+static void defer(List *only);
+static List *initially_deferred(List *only);
+static bool has_rigid_namesake(Relation rel, const RangeVar *name);
 static void drop_session_objects(List *statements);
 static void add_context(void *arg);
 
@@ -161,6 +166,7 @@ execute(RunningScript *script, ScriptStatement *statement)
 	foreach(cell, queries)
 		execute_planned(script->text, lfirst_node(PlannedStmt, cell));
 	ar_migrate_watch_settle_enums();
+	defer_new_constraints(script->run);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
@@ -294,7 +300,7 @@ settle(RunningScript *script, List *statements)
 	end_savepoints(script, 0, false);
 	CommandCounterIncrement();
 	if (script->has_data)
-		fire_deferred();
+		fire_deferred(script->run);
 	drop_session_objects(statements);
 	ar_migrate_watch_drop_temporary();
 }
@@ -304,75 +310,115 @@ settle(RunningScript *script, List *statements)
  * back to what they are in a new transaction.
  */
 static void
-fire_deferred(void)
+fire_deferred(MigrationRun *run)
 {
 	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
 
 	stmt->deferred = false;
 	AfterTriggerSetState(stmt);
 	CommandCounterIncrement();
-	stmt->constraints = initially_deferred();
+	defer(NIL);
+	run->all_immediate = true;
+}
+
+/*
+ * fire_deferred() leaves "all are immediate" behind, for the constraints that
+ * it does not know as well: new ones that are INITIALLY DEFERRED are told so.
+ */
+static void
+defer_new_constraints(MigrationRun *run)
+{
+	List	   *created = ar_migrate_watch_take_constraints();
+	List	   *deferred = NIL;
+	ListCell   *cell;
+
+	if (created == NIL || !run->all_immediate)
+		return;
+	CommandCounterIncrement();
+	foreach(cell, created)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(cell)));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->condeferred)
+			deferred = lappend_oid(deferred, lfirst_oid(cell));
+		ReleaseSysCache(tuple);
+	}
+	if (deferred != NIL)
+		defer(deferred);
+}
+
+/*
+ * Defer the constraints that are INITIALLY DEFERRED: those in "only", or, for
+ * NIL, all of them.
+ */
+static void
+defer(List *only)
+{
+	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+
+	stmt->constraints = initially_deferred(only);
 	stmt->deferred = true;
 	if (stmt->constraints != NIL)
 		AfterTriggerSetState(stmt);
 }
 
 /*
- * The constraints that are INITIALLY DEFERRED, as a list of RangeVar.  The
- * command takes constraints by name, and fails where another one of the same
- * name is not deferrable: those stay immediate.
+ * The names of the constraints that are INITIALLY DEFERRED, a list of RangeVar.
+ * The command takes constraints by name, and fails where another one of the
+ * same name is not deferrable: those stay immediate.
  */
 static List *
-initially_deferred(void)
+initially_deferred(List *only)
 {
 	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	List	   *deferred = NIL;
-	List	   *rigid = NIL;
+	List	   *names = NIL;
 	List	   *result = NIL;
+	SysScanDesc scan;
 	HeapTuple	tuple;
 	ListCell   *cell;
-
-	while ((tuple = systable_getnext(scan)) != NULL)
-	{
-		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
-		char	   *schema;
-
-		if (!constraint->condeferred)
-			continue;
-		schema = get_namespace_name(constraint->connamespace);
-		if (schema)
-			deferred = lappend(deferred, makeRangeVar(schema, pstrdup(NameStr(constraint->conname)), -1));
-	}
-	systable_endscan(scan);
-	if (deferred == NIL)
-	{
-		table_close(rel, AccessShareLock);
-		return NIL;
-	}
 
 	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	while ((tuple = systable_getnext(scan)) != NULL)
 	{
 		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
+		char	   *schema;
 
-		if (constraint->condeferrable)
+		if (!constraint->condeferred || (only != NIL && !list_member_oid(only, constraint->oid)))
 			continue;
-		foreach(cell, deferred)
-		{
-			RangeVar   *name = lfirst(cell);
-
-			if (strcmp(name->relname, NameStr(constraint->conname)) == 0 &&
-				get_namespace_oid(name->schemaname, true) == constraint->connamespace)
-				rigid = list_append_unique_ptr(rigid, name);
-		}
+		schema = get_namespace_name(constraint->connamespace);
+		if (schema)
+			names = lappend(names, makeRangeVar(schema, pstrdup(NameStr(constraint->conname)), -1));
 	}
 	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	foreach(cell, deferred)
-		if (!list_member_ptr(rigid, lfirst(cell)))
+	foreach(cell, names)
+		if (!has_rigid_namesake(rel, lfirst_node(RangeVar, cell)))
 			result = lappend(result, lfirst(cell));
+	table_close(rel, AccessShareLock);
 	return result;
+}
+
+/*
+ * Is there a constraint of that name which cannot be deferred?
+ */
+static bool
+has_rigid_namesake(Relation rel, const RangeVar *name)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum(name->relname));
+	ScanKeyInit(&keys[1], Anum_pg_constraint_connamespace, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(get_namespace_oid(name->schemaname, false)));
+	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 2, keys);
+	while (!found && (tuple = systable_getnext(scan)) != NULL)
+		found = !((Form_pg_constraint) GETSTRUCT(tuple))->condeferrable;
+	systable_endscan(scan);
+	return found;
 }
 
 /*

@@ -2,8 +2,9 @@
  * migrate_watch.c: what the scripts of a run create, as far as the end of a
  * script has to know.
  *
- * While a run is on, an object access hook notes the types that are created,
- * and the relations that are created in the session's temporary schema.
+ * While a run is on, an object access hook notes the types and constraints that
+ * are created, and the relations that are created in the session's temporary
+ * schema.
  *
  * New labels.  The server refuses to use a label that ALTER TYPE ... ADD VALUE
  * added in the same transaction, because the label would vanish in a rollback
@@ -19,6 +20,7 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "common/compat.h"
@@ -32,6 +34,7 @@ static MemoryContext watch_context = NULL;
 static object_access_hook_type previous_hook = NULL;
 static List *created_types = NIL;
 static List *created_relations = NIL;
+static List *created_constraints = NIL;
 
 static void note_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg);
 static void forget(void);
@@ -99,6 +102,18 @@ ar_migrate_watch_settle_enums(void)
 }
 
 /*
+ * After a statement: the constraints that are new since the last call.
+ */
+List *
+ar_migrate_watch_take_constraints(void)
+{
+	List	   *result = created_constraints;
+
+	created_constraints = NIL;
+	return result;
+}
+
+/*
  * At the end of a script: drop the temporary relations that it has left.
  */
 void
@@ -142,6 +157,8 @@ note_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg)
 	old = MemoryContextSwitchTo(watch_context);
 	if (class == TypeRelationId)
 		created_types = lappend_oid(created_types, object);
+	else if (class == ConstraintRelationId)
+		created_constraints = lappend_oid(created_constraints, object);
 	else if (class == RelationRelationId)
 	{
 		Oid			schema;
@@ -160,6 +177,7 @@ forget(void)
 {
 	created_types = NIL;
 	created_relations = NIL;
+	created_constraints = NIL;
 	if (watch_context)
 		MemoryContextReset(watch_context);
 }

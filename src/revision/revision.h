@@ -49,7 +49,7 @@ typedef struct RevisionMap
 	int64		load_order;		/* of the last revision; 0 if there is none */
 	Revision   *revision;		/* in load order */
 	uint8	   *flags;			/* AR_REVISION_... */
-	int32	   *generation;		/* one more than that of everything below; 0 if
+	int32	   *generation;		/* more than that of everything below; all 0 if
 								 * a partial map has a cycle */
 
 	RevisionLinks revises;		/* parents, as declared */
@@ -136,11 +136,15 @@ extern List *ar_revision_resolve(const RevisionMap *map, const char *text);
 extern List *ar_revision_resolve_list(const RevisionMap *map, const char *identifiers);
 extern RevisionIndex ar_revision_resolve_one(const RevisionMap *map, const char *text);
 extern List *ar_revision_split(const char *identifiers);
+extern char *ar_revision_excerpt(const char *text);
 extern RevisionIndex ar_revision_branch(const RevisionMap *map, const char *branch);
 pg_noreturn extern void ar_revision_refuse_several(const RevisionMap *map, const char *text,
 												   List *revisions);
 extern char *ar_revision_list_names(const RevisionMap *map, List *revisions);
 extern List *ar_revision_match_prefix(const RevisionMap *map, const char *word, const bool *lineage);
+
+/* revision_links.c */
+extern void ar_revision_links_complete(RevisionMap *map, bool partial);
 
 /* revision_walk.c: sets are arrays of bool, one for each revision */
 extern bool *ar_revision_closure(const RevisionMap *map, const RevisionIndex *from, int32 count);

@@ -18,6 +18,9 @@
 /* How many revisions a message names. */
 #define NAMES_SHOWN 10
 
+/* How much memory is taken for texts at a time. */
+#define TEXT_PIECE_BYTES (32 * 1024)
+
 /* The namespace that ids and labels share. */
 typedef struct NameEntry
 {
@@ -49,6 +52,14 @@ typedef struct ScriptRow
 	uint8		flags;
 } ScriptRow;
 
+/* Texts that live as long as the map, packed into large pieces. */
+typedef struct TextPile
+{
+	MemoryContext context;
+	char	   *next;
+	Size		left;
+} TextPile;
+
 /* Pairs (from, to) on their way to become RevisionLinks. */
 typedef struct EdgeList
 {
@@ -60,6 +71,7 @@ typedef struct EdgeList
 
 static RevisionMap *load(Snapshot snapshot, bool partial);
 static ScriptRow *read_rows(Snapshot snapshot, MemoryContext keep, int32 *count);
+static const char *keep_text(TextPile *pile, const char *text);
 static int	compare_load_order(const void *a, const void *b);
 static ArrayType *copy_names(Datum array);
 static void take_names(RevisionMap *map, const ScriptRow *rows);
@@ -71,11 +83,6 @@ static int	array_names(ArrayType *array, Datum **names);
 static void add_edge(EdgeList *edges, RevisionIndex from, RevisionIndex to);
 static bool has_edge(const EdgeList *edges, int32 first, RevisionIndex to);
 static void pack(const RevisionMap *map, RevisionLinks *links, const EdgeList *edges, bool reverse);
-static bool order_by_generation(RevisionMap *map, bool with_deps);
-static void report_cycle(RevisionMap *map, bool with_deps);
-static void find_below(RevisionMap *map);
-static bool inherits(const RevisionMap *map, RevisionIndex r, RevisionIndex dep,
-					 const RevisionLinks *users, int32 *seen, int32 *query, List **stack);
 
 /*
  * Read the graph.  Raises 42P17 for cycles and self references, 42704 for a
@@ -177,7 +184,7 @@ load(Snapshot snapshot, bool partial)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "algo_ref revision map",
-												  ALLOCSET_DEFAULT_SIZES);
+												  ALLOCSET_SMALL_SIZES);
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
 												  "algo_ref revision map, reading",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -193,15 +200,7 @@ load(Snapshot snapshot, bool partial)
 	if (map->count > 0)
 		map->load_order = rows[map->count - 1].load_order;
 
-	/* the order of the dependencies tells whether that of the parents is one */
-	if (!order_by_generation(map, true))
-	{
-		if (!partial)
-			report_cycle(map, order_by_generation(map, false));
-		for (int32 i = 0; i < map->count; i++)
-			map->generation[i] = 0;
-	}
-	find_below(map);
+	ar_revision_links_complete(map, partial);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 	return map;
@@ -220,6 +219,9 @@ read_rows(Snapshot snapshot, MemoryContext keep, int32 *count)
 	ScriptRow  *rows = palloc(room * sizeof(ScriptRow));
 	Datum		value[Natts_script];
 	bool		isnull[Natts_script];
+	TextPile	texts = {.context = keep};
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref script row",
+													  ALLOCSET_DEFAULT_SIZES);
 	HeapTuple	tuple;
 	bool		sorted = true;
 
@@ -228,7 +230,6 @@ read_rows(Snapshot snapshot, MemoryContext keep, int32 *count)
 	{
 		ScriptRow  *row;
 		MemoryContext scratch;
-		char	   *message;
 
 		if (*count == room)
 			rows = repalloc_huge(rows, (room *= 2) * sizeof(ScriptRow));
@@ -240,19 +241,41 @@ read_rows(Snapshot snapshot, MemoryContext keep, int32 *count)
 		row->depends_on = copy_names(value[Anum_script_depends_on - 1]);
 		row->flags = DatumGetBool(value[Anum_script_transactional - 1]) ?
 			0 : AR_REVISION_NONTRANSACTIONAL;
-		message = TextDatumGetCString(value[Anum_script_message - 1]);
-		scratch = MemoryContextSwitchTo(keep);
-		row->id = TextDatumGetCString(value[Anum_script_revision - 1]);
-		row->message = ar_revision_short_message(message);
+
+		MemoryContextReset(row_context);
+		scratch = MemoryContextSwitchTo(row_context);
+		row->id = keep_text(&texts, TextDatumGetCString(value[Anum_script_revision - 1]));
+		row->message = keep_text(&texts,
+								 ar_revision_short_message(TextDatumGetCString(value[Anum_script_message - 1])));
 		MemoryContextSwitchTo(scratch);
-		pfree(message);
 		sorted &= *count == 1 || row->load_order > row[-1].load_order;
 	}
+	MemoryContextDelete(row_context);
 	ar_state_scan_end(scan);
 	ar_state_table_close(table);
 	if (!sorted)
 		qsort(rows, *count, sizeof(ScriptRow), compare_load_order);
 	return rows;
+}
+
+/*
+ * A copy of a text on the pile.
+ */
+static const char *
+keep_text(TextPile *pile, const char *text)
+{
+	Size		length = strlen(text) + 1;
+	char	   *kept;
+
+	if (pile->left < length)
+	{
+		pile->left = Max(length, TEXT_PIECE_BYTES);
+		pile->next = MemoryContextAlloc(pile->context, pile->left);
+	}
+	kept = memcpy(pile->next, text, length);
+	pile->next += length;
+	pile->left -= length;
+	return kept;
 }
 
 static int
@@ -286,7 +309,6 @@ take_names(RevisionMap *map, const ScriptRow *rows)
 	map->names = (struct revision_name_hash *) names;
 	map->revision = MemoryContextAllocHuge(map->context, Max(map->count, 1) * sizeof(Revision));
 	map->flags = MemoryContextAllocHuge(map->context, Max(map->count, 1));
-	map->generation = MemoryContextAllocHuge(map->context, Max(map->count, 1) * sizeof(int32));
 	for (RevisionIndex r = 0; r < map->count; r++)
 	{
 		bool		found;
@@ -471,185 +493,4 @@ pack(const RevisionMap *map, RevisionLinks *links, const EdgeList *edges, bool r
 		links->first[r] += links->first[r - 1];
 	for (int32 i = 0; i < edges->count; i++)
 		links->item[links->first[key[i] + 1]++] = item[i];
-}
-
-/*
- * Kahn's algorithm.  A generation is one more than those of all parents (and
- * dependencies).  False if there is a cycle; its members have generation 0.
- */
-static bool
-order_by_generation(RevisionMap *map, bool with_deps)
-{
-	const RevisionLinks *up = with_deps ? &map->dependents : &map->children;
-	RevisionIndex *queue = palloc_extended(Max(map->count, 1) * sizeof(RevisionIndex), MCXT_ALLOC_HUGE);
-	int32	   *missing = palloc_extended(Max(map->count, 1) * sizeof(int32),
-										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	int32		head = 0;
-	int32		tail = 0;
-
-	for (RevisionIndex r = 0; r < map->count; r++)
-		for (int32 i = 0; i < AR_LINKS_COUNT(*up, r); i++)
-			missing[AR_LINKS_ITEM(*up, r, i)]++;
-	for (RevisionIndex r = 0; r < map->count; r++)
-	{
-		map->generation[r] = 0;
-		if (missing[r] == 0)
-		{
-			map->generation[r] = 1;
-			queue[tail++] = r;
-		}
-	}
-	while (head < tail)
-	{
-		RevisionIndex r = queue[head++];
-
-		for (int32 i = 0; i < AR_LINKS_COUNT(*up, r); i++)
-		{
-			RevisionIndex user = AR_LINKS_ITEM(*up, r, i);
-
-			/* generations of what waits are negative until all is known */
-			map->generation[user] = Min(map->generation[user], -(map->generation[r] + 1));
-			if (--missing[user] > 0)
-				continue;
-			map->generation[user] = -map->generation[user];
-			queue[tail++] = user;
-		}
-	}
-	for (RevisionIndex r = 0; r < map->count; r++)
-		map->generation[r] = Max(map->generation[r], 0);
-	pfree(queue);
-	pfree(missing);
-	return tail == map->count;
-}
-
-/*
- * Generations have just been computed and left out what is on a cycle or
- * above one; take away what is merely above.
- */
-static void
-report_cycle(RevisionMap *map, bool with_deps)
-{
-	const RevisionLinks *up = with_deps ? &map->dependents : &map->children;
-	RevisionIndex *left = palloc(map->count * sizeof(RevisionIndex));
-	int32		count = 0;
-	bool		again = true;
-
-	if (with_deps)
-		(void) order_by_generation(map, true);
-	for (RevisionIndex r = 0; r < map->count; r++)
-		if (map->generation[r] == 0)
-			left[count++] = r;
-	while (again)
-	{
-		int32		kept = 0;
-
-		CHECK_FOR_INTERRUPTS();
-		/* what is above mostly comes later: begin there */
-		for (int32 n = count - 1; n >= 0; n--)
-		{
-			RevisionIndex r = left[n];
-			bool		needed = false;
-
-			for (int32 i = 0; i < AR_LINKS_COUNT(*up, r) && !needed; i++)
-				needed = map->generation[AR_LINKS_ITEM(*up, r, i)] == 0;
-			if (!needed)
-				map->generation[r] = 1;
-		}
-		for (int32 n = 0; n < count; n++)
-			if (map->generation[left[n]] == 0)
-				left[kept++] = left[n];
-		again = kept < count;
-		count = kept;
-	}
-	ereport(ERROR,
-			errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-			with_deps ? errmsg("there is a cycle among revisions and their dependencies") :
-			errmsg("there is a cycle among revisions"),
-			errdetail("It goes through %s.", ar_revision_names(map, left, count)),
-			errhint("Change what one of them revises or depends on with algo_ref.edit()."));
-}
-
-/*
- * below(r): the parents, then those dependencies that no ancestor along the
- * parents has too.
- */
-static void
-find_below(RevisionMap *map)
-{
-	EdgeList	edges = {0};
-	EdgeList	uses = {0};
-	RevisionLinks users;
-	int32	   *seen = palloc_extended(Max(map->count, 1) * sizeof(int32),
-									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	int32		query = 0;
-	List	   *stack = NIL;
-	RevisionMap temporary = *map;
-
-	temporary.context = CurrentMemoryContext;
-	for (RevisionIndex r = 0; r < map->count; r++)
-		for (int32 i = 0; i < AR_LINKS_COUNT(map->deps, r); i++)
-			add_edge(&uses, r, AR_LINKS_ITEM(map->deps, r, i));
-	pack(&temporary, &users, &uses, true);
-
-	for (RevisionIndex r = 0; r < map->count; r++)
-	{
-		int32		first = edges.count;
-
-		for (int32 i = 0; i < AR_LINKS_COUNT(map->revises, r); i++)
-			add_edge(&edges, r, AR_LINKS_ITEM(map->revises, r, i));
-		for (int32 i = 0; i < AR_LINKS_COUNT(map->deps, r); i++)
-		{
-			RevisionIndex dep = AR_LINKS_ITEM(map->deps, r, i);
-
-			if (!has_edge(&edges, first, dep) &&
-				!inherits(map, r, dep, &users, seen, &query, &stack))
-				add_edge(&edges, r, dep);
-		}
-	}
-	pack(map, &map->below, &edges, false);
-}
-
-/*
- * Does an ancestor of r along the parents depend on "dep" too?  The walk down
- * stops at generations that none of the users of "dep" can have.
- */
-static bool
-inherits(const RevisionMap *map, RevisionIndex r, RevisionIndex dep,
-		 const RevisionLinks *users, int32 *seen, int32 *query, List **stack)
-{
-	int32		lowest = PG_INT32_MAX;
-
-	for (int32 i = 0; i < AR_LINKS_COUNT(*users, dep); i++)
-	{
-		RevisionIndex user = AR_LINKS_ITEM(*users, dep, i);
-
-		if (user != r && map->generation[user] < map->generation[r])
-			lowest = Min(lowest, map->generation[user]);
-	}
-	if (lowest == PG_INT32_MAX)
-		return false;
-
-	CHECK_FOR_INTERRUPTS();
-	(*query)++;
-	*stack = list_truncate(*stack, 0);
-	*stack = lappend_int(*stack, r);
-	while (*stack != NIL)
-	{
-		RevisionIndex at = llast_int(*stack);
-
-		*stack = list_delete_last(*stack);
-		for (int32 i = 0; i < AR_LINKS_COUNT(map->revises, at); i++)
-		{
-			RevisionIndex parent = AR_LINKS_ITEM(map->revises, at, i);
-
-			if (seen[parent] == *query || map->generation[parent] < lowest)
-				continue;
-			seen[parent] = *query;
-			for (int32 d = 0; d < AR_LINKS_COUNT(map->deps, parent); d++)
-				if (AR_LINKS_ITEM(map->deps, parent, d) == dep)
-					return true;
-			*stack = lappend_int(*stack, parent);
-		}
-	}
-	return false;
 }

@@ -11,13 +11,21 @@
 
 #include <ctype.h>
 
+#include "mb/pg_wchar.h"
 #include "revision/revision.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Names up to this length match in full only. */
+/* Names of fewer characters match in full only. */
 #define PREFIX_NAME_MIN 4
 
+/* Longer than any branch, name and number of steps together. */
+#define IDENTIFIER_BYTES_MAX 1000
+
+/* How much is shown of a text that is no identifier. */
+#define EXCERPT_BYTES 60
+
+static bool has_prefix(const char *name, const char *prefix, size_t length);
 static bool parse_relative(RevisionIdentifier *identifier, char *word);
 pg_noreturn static void refuse_identifier(const char *text, const char *detail);
 static RevisionIndex lookup(const RevisionMap *map, const char *word, const char *branch);
@@ -38,6 +46,8 @@ ar_revision_identifier_parse(const char *text)
 	char	   *at = strchr(word, '@');
 
 	identifier->text = text;
+	if (strlen(text) > IDENTIFIER_BYTES_MAX)
+		refuse_identifier(ar_revision_excerpt(text), "It is too long.");
 	if (at)
 	{
 		*at = '\0';
@@ -107,6 +117,19 @@ ar_revision_resolve_one(const RevisionMap *map, const char *text)
 	if (list_length(revisions) > 1)
 		ar_revision_refuse_several(map, text, revisions);
 	return revisions == NIL ? AR_BASE : linitial_int(revisions);
+}
+
+/*
+ * The beginning of a text, for a message, if it is long.
+ */
+char *
+ar_revision_excerpt(const char *text)
+{
+	int			length = strlen(text);
+
+	if (length <= EXCERPT_BYTES)
+		return pstrdup(text);
+	return psprintf("%.*s...", pg_mbcliplen(text, length, EXCERPT_BYTES), text);
 }
 
 /*
@@ -196,15 +219,19 @@ ar_revision_match_prefix(const RevisionMap *map, const char *word, const bool *l
 	size_t		length = strlen(word);
 
 	for (RevisionIndex r = 0; r < map->count; r++)
-		if (strncmp(map->revision[r].id, word, length) == 0 &&
-			strlen(map->revision[r].id) >= PREFIX_NAME_MIN && (lineage == NULL || lineage[r]))
+		if (has_prefix(map->revision[r].id, word, length) && (lineage == NULL || lineage[r]))
 			found = lappend_int(found, r);
 	for (int32 i = 0; i < map->label_count; i++)
-		if (strncmp(map->label[i], word, length) == 0 &&
-			strlen(map->label[i]) >= PREFIX_NAME_MIN &&
+		if (has_prefix(map->label[i], word, length) &&
 			(lineage == NULL || lineage[map->label_owner[i]]))
 			found = lappend_int(found, map->label_owner[i]);
 	return found;
+}
+
+static bool
+has_prefix(const char *name, const char *prefix, size_t length)
+{
+	return strncmp(name, prefix, length) == 0 && pg_mbstrlen(name) >= PREFIX_NAME_MIN;
 }
 
 /*
@@ -217,13 +244,17 @@ parse_relative(RevisionIdentifier *identifier, char *word)
 
 	if (sign == NULL)
 		return false;
+	for (const char *c = word; c < sign; c++)
+		if (!isalnum((unsigned char) *c) && *c != '_' && !IS_HIGHBIT_SET(*c))
+			refuse_identifier(identifier->text,
+							  "Steps are counted from a name of letters, digits and \"_\" only.");
 	for (const char *c = sign + 1; *c; c++)
 		if (!isdigit((unsigned char) *c))
 			refuse_identifier(identifier->text, "\"+\" and \"-\" are followed by a number of steps.");
 	if (sign[1] == '\0')
 		refuse_identifier(identifier->text, "The number of steps is missing.");
-	/* more digits than this are more steps than there can be revisions */
-	identifier->steps = strlen(sign + 1) > 10 ? PG_INT32_MAX : strtoll(sign + 1, NULL, 10);
+	/* what is out of range is capped: more steps than there can be revisions */
+	identifier->steps = Min(strtoll(sign + 1, NULL, 10), PG_INT32_MAX);
 	if (*sign == '-')
 		identifier->steps = -identifier->steps;
 	*sign = '\0';

@@ -66,7 +66,7 @@ def main():
         "ladder of 2,500 diamonds": ladder(2500),
         "ladder of 25,000 diamonds": ladder(25000),
         "100 branches of 100": branches(100, 100),
-        "1,000 branches of 100": branches(1000, 100),
+        "100 branches of 1,000": branches(100, 1000),
     }
     names = {title: "ar_bench_plan_%d" % n for n, title in enumerate(graphs)}
     for title, rows in graphs.items():
@@ -82,7 +82,7 @@ def main():
             report("seconds, " + title, medians["plan, " + title], 0.5, " s")
     for small, large in (("line of 10,000", "line of 100,000"),
                          ("ladder of 2,500 diamonds", "ladder of 25,000 diamonds"),
-                         ("100 branches of 100", "1,000 branches of 100")):
+                         ("100 branches of 100", "100 branches of 1,000")):
         report("growth, %s to %s" % (small, large),
                medians["plan, " + large] / medians["plan, " + small], 12)
     for title in graphs:

@@ -1,4 +1,5 @@
 -- Answers a case: registers its revisions, asks, and rolls the revisions back.
+-- A revision that cannot be registered refuses every question.
 -- Each answer is {"answer": ...} or {"refused": SQLSTATE, "message": ...}.
 
 \set ON_ERROR_STOP on
@@ -50,6 +51,9 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'DIFF0';
   EXCEPTION WHEN SQLSTATE 'DIFF0' THEN
     NULL;
+  WHEN OTHERS THEN
+    SELECT jsonb_agg(jsonb_build_object('refused', SQLSTATE, 'message', SQLERRM)) INTO answers
+      FROM jsonb_array_elements(asked -> 'questions');
   END;
   RETURN answers;
 END

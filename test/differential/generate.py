@@ -71,6 +71,29 @@ def make_graph(random):
     return revisions
 
 
+def spoil(random, revisions):
+    """Add parents, dependencies and labels that are likely to be wrong."""
+    spoilt = [(r[0], list(r[1]), list(r[2]), list(r[3])) for r in revisions]
+    names = [r[0] for r in spoilt] + [label for r in spoilt for label in r[2]]
+    for _ in range(random.choice([1, 1, 1, 2, 3])):
+        victim = random.choice(spoilt)
+        kind = random.random()
+        if kind < 0.35:
+            parent = random.choice([r[0] for r in spoilt] + ["nosuch"])
+            if parent not in victim[1]:
+                victim[1].append(parent)
+        elif kind < 0.75:
+            dependency = random.choice(names + ["nosuch"])
+            if dependency not in victim[3]:
+                victim[3].append(dependency)
+        elif victim[1] and kind < 0.9:
+            victim[1][0] = random.choice(spoilt)[0]
+            victim[1][:] = dict.fromkeys(victim[1])
+        elif names:
+            victim[2].append(random.choice(names))
+    return spoilt
+
+
 class Questions:
     def __init__(self, random, revisions, reference):
         self.random = random
@@ -121,6 +144,8 @@ class Questions:
         """What some upgrades leave, in any order."""
         random = self.random
         chosen = random.sample(self.ids, min(len(self.ids), random.choice([0, 1, 1, 2, 2, 3, 4])))
+        if self.reference is None or random.random() < 0.03:
+            return chosen
         rows = sorted(self.reference.tips(self.reference.closure(chosen)))
         random.shuffle(rows)
         if random.random() < 0.01:
@@ -154,12 +179,18 @@ class Questions:
         return [rows]
 
 
-def make_case(seed, reference_class, questions):
-    """(revisions, reference, questions) of a seed"""
+def make_case(seed, reference_class, broken_class, questions):
+    """(revisions, reference or the exception Broken, questions) of a seed"""
     source = random.Random("differential %d" % seed)
     revisions = make_graph(source)
-    reference = reference_class(revisions)
-    maker = Questions(source, revisions, reference)
+    if source.random() < 0.08:
+        revisions = spoil(source, revisions)
+    try:
+        reference = reference_class(revisions)
+    except broken_class as broken:
+        reference = broken
+    is_broken = isinstance(reference, broken_class)
+    maker = Questions(source, revisions, None if is_broken else reference)
     asked = []
     while len(asked) < questions:
         asked += maker.ask()

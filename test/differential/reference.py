@@ -17,6 +17,10 @@ class Refusal(Exception):
     pass
 
 
+class Broken(Refusal):
+    """The graph is none."""
+
+
 class Malformed(Refusal):
     """The identifier is none; Alembic takes some of these for something."""
 
@@ -29,6 +33,7 @@ class Reference:
     """The graph; revisions are (id, revises, labels, depends_on) in load order."""
 
     def __init__(self, revisions):
+        self.check_graph(revisions)
         self.ids = [r[0] for r in revisions]
         self.position = {r: i for i, r in enumerate(self.ids)}
         self.revises = {r[0]: list(r[1]) for r in revisions}
@@ -57,6 +62,32 @@ class Reference:
         for label, owner in self.owner.items():
             for r in self.spread(owner):
                 self.labels[r].add(label)
+
+    @staticmethod
+    def check_graph(revisions):
+        """Raise Broken for what is no graph: every question is refused then."""
+        ids = {r[0] for r in revisions}
+        owner = {}
+        for name, _, labels, _ in revisions:
+            for label in labels:
+                if label in ids or label in owner:
+                    raise Broken("label used twice")
+                owner[label] = name
+        above = {}
+        for name, parents, _, dependencies in revisions:
+            if any(p not in ids for p in parents):
+                raise Broken("no such parent")
+            if any(d not in ids and d not in owner for d in dependencies):
+                raise Broken("no such dependency")
+            above[name] = set(parents) | {owner.get(d, d) for d in dependencies}
+        while above:
+            free = [name for name, under in above.items() if not under]
+            if not free:
+                raise Broken("cycle")
+            for name in free:
+                del above[name]
+            for under in above.values():
+                under.difference_update(free)
 
     # sets
 
@@ -319,8 +350,10 @@ class Reference:
             raise Refusal("stands for no revision")
         self.check_overlap(goals)
         kin = set().union(*(self.kin(g) for g in goals))
-        return ([g for g in goals if g not in rows],
-                {r for r in rows if r not in kin} | set(goals))
+        steps = [g for g in goals if g not in rows]
+        if not steps and any(r in kin and r not in goals for r in rows):
+            steps = goals[:1]
+        return steps, {r for r in rows if r not in kin} | set(goals)
 
     def history(self, text):
         """(revisions, whether their order is defined)"""

@@ -14,7 +14,6 @@ ALTER TABLE invoices
 ALTER TABLE invoice_lines ALTER COLUMN what SET DEFAULT 'other; see note';
 $upgrade$,
   downgrade => $downgrade$
-UPDATE invoices SET number = lower(number) WHERE false;
 ALTER TABLE invoice_lines ALTER what DROP DEFAULT;
 ALTER TABLE invoices DROP COLUMN number;
 ALTER TABLE accounts DROP COLUMN number;

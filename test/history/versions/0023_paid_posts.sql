@@ -22,7 +22,6 @@ WITH priced AS (
 INSERT INTO audit (table_name, operation, rows, detail)
 SELECT 'paid_posts', 'INSERT', count(*), jsonb_build_object('sum', sum(price))
   FROM priced;
-DROP TABLE pg_temp.work;
 $upgrade$,
   downgrade => $downgrade$
 DROP TABLE paid_posts;
