@@ -25,7 +25,7 @@ $node->safe_psql($database, q{
 	CREATE EXTENSION algo_ref;
 	SELECT algo_ref.revision('first', 'CREATE TABLE accounts (id int PRIMARY KEY, balance int); INSERT INTO accounts SELECT g, 100 FROM generate_series(1, 1000) AS g', 'DROP TABLE accounts', id => 'first', revises => '{}');
 	SELECT algo_ref.revision('second', 'ALTER TABLE accounts ADD COLUMN note text; UPDATE accounts SET note = id::text', 'ALTER TABLE accounts DROP COLUMN note', id => 'second', revises => '{first}');
-	SELECT algo_ref.revision('slow', 'CREATE TABLE slow (id int); SELECT pg_sleep(0.2); CREATE INDEX ON accounts (note); SELECT pg_sleep(0.2); UPDATE accounts SET balance = balance + 1', 'UPDATE accounts SET balance = balance - 1; DROP INDEX accounts_note_idx; DROP TABLE slow', id => 'slow', revises => '{second}');
+	SELECT algo_ref.revision('slow', 'CREATE TABLE slow (id int); SELECT pg_sleep(0.2); CREATE INDEX ON accounts (note); SELECT pg_sleep(0.8); UPDATE accounts SET balance = balance + 1', 'UPDATE accounts SET balance = balance - 1; DROP INDEX accounts_note_idx; DROP TABLE slow', id => 'slow', revises => '{second}');
 	SELECT algo_ref.revision('last', 'CREATE VIEW rich AS SELECT * FROM accounts WHERE balance > 100', 'DROP VIEW rich', id => 'last', revises => '{slow}');
 });
 $node->safe_psql($database, "SELECT count(*) FROM algo_ref.upgrade('first')");
