@@ -57,12 +57,13 @@ typedef struct Hook
 	char	   *function;		/* schema.name(jsonb) */
 	char	   *author;
 	TimestampTz created_at;
+	bool		pins_role;		/* the role that has connected does not trust it */
 	FmgrInfo	flinfo;
 } Hook;
 
 struct HookSet
 {
-	List	   *hooks;			/* of Hook *, in the order in which they were added */
+	List	   *hooks;			/* of Hook *, in the order of their ids */
 };
 
 static const char *const event_names[] = {
@@ -434,6 +435,8 @@ check_hook(Hook *hook)
 	result = object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
 	if (result != ACLCHECK_OK)
 		aclcheck_error(result, OBJECT_FUNCTION, hook->function);
+	hook->pins_role = !ar_permission_session_trusts(owner) ||
+		!ar_permission_session_trusts(get_role_oid(hook->author, false));
 	fmgr_info(function, &hook->flinfo);
 }
 
@@ -470,6 +473,8 @@ call_hook(Hook *hook, Datum argument)
 	error_context_stack = &error_callback;
 
 	ar_settings_begin(&settings);
+	if (hook->pins_role)
+		ar_permission_pin_role();
 	InvokeFunctionExecuteHook(hook->flinfo.fn_oid);
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());

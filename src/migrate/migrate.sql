@@ -16,7 +16,7 @@ CREATE TABLE algo_ref.log (
   application_name text NOT NULL,
   statements       integer NOT NULL,
   wal_bytes        bigint NOT NULL,
-  checksum         bytea NOT NULL,
+  checksum         bytea,
   error            jsonb,
   CONSTRAINT log_pkey PRIMARY KEY (id)
 );
@@ -30,7 +30,7 @@ COMMENT ON COLUMN algo_ref.log.run IS 'one value for each call';
 COMMENT ON COLUMN algo_ref.log.schema IS 'target schema';
 COMMENT ON COLUMN algo_ref.log.revision IS 'the revision';
 COMMENT ON COLUMN algo_ref.log.direction IS 'upgrade, downgrade or stamp';
-COMMENT ON COLUMN algo_ref.log.outcome IS 'done';
+COMMENT ON COLUMN algo_ref.log.outcome IS 'done; purged: stamp() deleted the row unseen';
 COMMENT ON COLUMN algo_ref.log.started IS 'when the step began';
 COMMENT ON COLUMN algo_ref.log.duration IS 'how long it took';
 COMMENT ON COLUMN algo_ref.log.role IS 'role that it ran as';
@@ -38,7 +38,7 @@ COMMENT ON COLUMN algo_ref.log.session_role IS 'role that had connected';
 COMMENT ON COLUMN algo_ref.log.application_name IS 'application_name of the session';
 COMMENT ON COLUMN algo_ref.log.statements IS 'how many statements the script has';
 COMMENT ON COLUMN algo_ref.log.wal_bytes IS 'bytes of WAL that the script wrote';
-COMMENT ON COLUMN algo_ref.log.checksum IS 'checksum of the script as it was then';
+COMMENT ON COLUMN algo_ref.log.checksum IS 'checksum of the script as it was then; NULL if it was purged';
 COMMENT ON COLUMN algo_ref.log.error IS 'NULL: a step that fails is rolled back with its row';
 
 REVOKE ALL ON algo_ref.log FROM PUBLIC;
@@ -53,7 +53,8 @@ SELECT pg_catalog.pg_extension_config_dump('algo_ref.log_id_seq', '');
 -- schema  target schema; NULL means current_schema().  While a script runs,
 --         search_path is this schema, then the caller's path.
 -- expect  checksum from plan_checksum() of the plan that was reviewed; NULL
---         runs whatever the plan is
+--         runs whatever the plan is.  Where nothing is left to do, as for the
+--         second of two deploys, it is not looked at.
 --
 -- Returns one row per revision applied, and says a NOTICE for each; no rows if
 -- there is nothing to do.  All or nothing: an error undoes the whole call.
@@ -118,31 +119,38 @@ COMMENT ON FUNCTION algo_ref.stamp(text, name, boolean) IS
 
 REVOKE ALL ON FUNCTION algo_ref.stamp(text, name, boolean) FROM PUBLIC;
 
--- Where every schema with version rows stands; what view algo_ref.status shows.
+-- Where every schema stands; what the view algo_ref.status shows.
 --
--- Returns for each its rows, and how many revisions an upgrade to all heads
--- would apply: NULL if a row names a revision that does not exist.
--- Errors: those of a broken graph.
+-- Returns a row for each schema that has version rows, and for each that is
+-- back at the base.  heads are its version rows; behind says how many revisions
+-- an upgrade to all heads would apply: NULL if a row names a revision that does
+-- not exist.  The rest is the last row of algo_ref.log.
+-- Needs SELECT on algo_ref.script, version and log.
+-- Errors: 42501 no privilege; those of a broken graph.
 CREATE FUNCTION algo_ref.schema_status()
-RETURNS TABLE (schema name, heads text[], behind int, at_head boolean)
+RETURNS TABLE (schema name, heads text[], behind int, at_head boolean, last_run uuid, last_direction text,
+  last_revision text, last_started timestamptz, last_outcome text)
 AS 'MODULE_PATHNAME', 'algo_ref_schema_status'
 LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION algo_ref.schema_status() IS
-  'current heads of every schema, and how many revisions it is behind';
+  'current heads of every schema, how many revisions it is behind, and what ran last';
 
 -- Every schema at a glance.
 CREATE VIEW algo_ref.status AS
-  SELECT s.schema, s.heads, s.behind, s.at_head, l.run AS last_run, l.direction AS last_direction,
-         l.revision AS last_revision, l.started AS last_started, l.outcome AS last_outcome
-  FROM algo_ref.schema_status() AS s
-  LEFT JOIN LATERAL (
-    SELECT run, direction, revision, started, outcome
-    FROM algo_ref.log
-    WHERE log.schema OPERATOR(pg_catalog.=) s.schema
-    ORDER BY id DESC LIMIT 1) AS l ON true;
+  SELECT schema, heads, behind, at_head, last_run, last_direction, last_revision, last_started, last_outcome
+  FROM algo_ref.schema_status();
 
 COMMENT ON VIEW algo_ref.status IS
   'every schema: current heads, how many revisions behind, the last step that ran';
+COMMENT ON COLUMN algo_ref.status.schema IS 'target schema';
+COMMENT ON COLUMN algo_ref.status.heads IS 'its version rows';
+COMMENT ON COLUMN algo_ref.status.behind IS 'how many revisions an upgrade to all heads would apply; NULL if a row names an unknown one';
+COMMENT ON COLUMN algo_ref.status.at_head IS 'whether there are none';
+COMMENT ON COLUMN algo_ref.status.last_run IS 'call that did the last step';
+COMMENT ON COLUMN algo_ref.status.last_direction IS 'upgrade, downgrade or stamp';
+COMMENT ON COLUMN algo_ref.status.last_revision IS 'revision of the last step';
+COMMENT ON COLUMN algo_ref.status.last_started IS 'when it began';
+COMMENT ON COLUMN algo_ref.status.last_outcome IS 'done or purged, as in algo_ref.log';
 
 REVOKE ALL ON algo_ref.status FROM PUBLIC;

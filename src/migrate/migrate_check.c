@@ -7,11 +7,13 @@
 #include "common/permission.h"
 #include "migrate/migrate.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
-static void check_trust(const StoredScript *script);
+static void check_trust(MigrationRun *run, const StoredScript *script);
 static void check_reversible(const StoredScript *script);
-static void check_transactional(const StoredScript *script, RevisionDirection direction);
+static void check_transactional(const MigrationRun *run, const StoredScript *script);
 
 /*
  * Raises 42501 for a script whose author the caller does not trust, 55000 for
@@ -19,42 +21,45 @@ static void check_transactional(const StoredScript *script, RevisionDirection di
  * transaction block, 55P04 for the use of a label that the run itself adds.
  */
 void
-ar_migrate_check(MigrationRun *run, Snapshot snapshot)
+ar_migrate_check(MigrationRun *run)
 {
-	const RevisionMap *map = run->plan->map;
+	EnumCheck  *enums = ar_migrate_enum_begin(run);
 	char		trusted[NAMEDATALEN] = "";
 
 	for (int32 i = 0; i < run->plan->count; i++)
 	{
-		RevisionIndex r = run->plan->step[i];
 		MemoryContext old = MemoryContextSwitchTo(run->step_context);
-		StoredScript *script = ar_revision_store_fetch(run->scripts, map->revision[r].id, snapshot);
+		StoredScript *script = ar_migrate_run_script(run, i);
 
+		CHECK_FOR_INTERRUPTS();
 		/* most scripts have the same author as the one before */
 		if (strcmp(script->author, trusted) != 0)
-			check_trust(script);
+			check_trust(run, script);
 		strlcpy(trusted, script->author, NAMEDATALEN);
 		if (run->direction == AR_DOWNGRADE)
 			check_reversible(script);
-		if (map->flags[r] & AR_REVISION_NONTRANSACTIONAL)
-			check_transactional(script, run->direction);
+		if (!script->transactional)
+			check_transactional(run, script);
+		ar_migrate_enum_check(enums, script, ar_migrate_script_text(run, script));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(run->step_context);
 	}
-	ar_migrate_enum_check(run, snapshot);
 }
 
 static void
-check_trust(const StoredScript *script)
+check_trust(MigrationRun *run, const StoredScript *script)
 {
 	if (ar_permission_trusts_author(script->author))
+	{
+		run->pins_role |= !ar_permission_session_trusts(get_role_oid(script->author, false));
 		return;
+	}
 	ereport(ERROR,
 			errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			errmsg("the script of revision \"%s\" is not trusted", script->revision),
+			errmsg("the script of revision \"%s\" cannot be trusted", script->revision),
 			errdetail_internal("%s", ar_permission_distrust_detail(script->author)),
-			errhint("Read it with algo_ref.show('%s'), then use algo_ref.approve('%s'); or run as a role that its author is a member of.",
-					script->revision, script->revision));
+			errhint("Read it in algo_ref.show(%s), then SELECT algo_ref.approve(%s); or migrate as a role that its author is a member of.",
+					quote_literal_cstr(script->revision), quote_literal_cstr(script->revision)));
 }
 
 static void
@@ -64,18 +69,18 @@ check_reversible(const StoredScript *script)
 		return;
 	ereport(ERROR,
 			errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("revision \"%s\" cannot be undone", script->revision),
-			errdetail("It has no downgrade script."),
-			errhint("Stop above it, or give it a downgrade script with algo_ref.edit()."));
+			errmsg("revision \"%s\" is irreversible", script->revision),
+			errdetail("It has no downgrade script, and the downgrade would have to undo it."),
+			errhint("Stop at it or above it, or give it a downgrade script by algo_ref.edit()."));
 }
 
 static void
-check_transactional(const StoredScript *script, RevisionDirection direction)
+check_transactional(const MigrationRun *run, const StoredScript *script)
 {
 	ListCell   *cell;
 
-	foreach(cell, ar_revision_script_parse(direction == AR_UPGRADE ? script->upgrade : script->downgrade,
-										   direction, script->revision))
+	foreach(cell, ar_revision_script_parse(ar_migrate_script_text(run, script),
+										   run->direction, script->revision))
 	{
 		ScriptStatement *statement = lfirst(cell);
 
@@ -83,10 +88,10 @@ check_transactional(const StoredScript *script, RevisionDirection direction)
 			continue;
 		ereport(ERROR,
 				errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				errmsg("%s cannot run inside a transaction block", statement->needs_commit),
-				errdetail("It is in line %d of the %s of revision \"%s\".", statement->line,
-						  ar_revision_direction_name(direction), script->revision),
-				errhint("Go up to the revision before it, run the statement by hand, and use algo_ref.stamp('%s').",
-						script->revision));
+				errmsg("revision \"%s\" has a statement that cannot run inside a transaction block",
+					   script->revision),
+				errdetail("It is %s, in line %d of the %s.", statement->needs_commit,
+						  statement->line, ar_revision_direction_name(run->direction)),
+				errhint("Run that statement by hand and use algo_ref.stamp(), or split it into a revision of its own."));
 	}
 }

@@ -1,12 +1,13 @@
 /*
- * migrate_enum.c: does a plan use a label that it adds to a type which exists
- * already?
+ * migrate_enum.c: does a plan use a label that it adds to an enumerated type
+ * which exists already?
  *
  * The server refuses that within one transaction, so it is asked before
  * anything runs.  What uses a label is found by tokens: a statement that has
  * the label as a string, together with the name of the type or of a relation
- * with a column of it.  A use that hides from that meets the server's error,
- * which undoes the run.
+ * with a column of it.  Within the script that adds the label only a certain
+ * use counts, because such a script cannot be run in two calls.  A use that
+ * hides from all that meets the server's error, which undoes the run.
  */
 #include "postgres.h"
 
@@ -15,7 +16,6 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_enum.h"
 #include "catalog/pg_type.h"
 #include "migrate/migrate.h"
 #include "nodes/makefuncs.h"
@@ -31,166 +31,214 @@
 /* A label that a script of the plan adds to a type that exists. */
 typedef struct AddedLabel
 {
-	const char *label;
-	const char *type;
-	const char *revision;
+	char	   *label;
+	char	   *type;
+	char	   *revision;
 	int			line;
 	List	   *words;			/* names that go with a use of it */
 } AddedLabel;
 
-static List *check_script(MigrationRun *run, const StoredScript *script, const char *text, List *added);
-static bool may_add_label(const char *text);
-static bool may_use_label(const char *text, List *added);
-static const char *find_ignoring_case(const char *text, const char *word);
-static void check_uses(MigrationRun *run, const StoredScript *script, const char *text,
-					   ScriptStatement *statement, List *added);
-static AddedLabel *added_label(const ScriptEnumLabel *label, const char *revision, int line);
+struct EnumCheck
+{
+	MemoryContext context;
+	MigrationRun *run;
+	List	   *labels;			/* of AddedLabel * */
+	List	   *makers;			/* texts of scripts that may make types */
+};
+
+static void check_statements(EnumCheck *check, const StoredScript *script, const char *text);
+static void check_use(EnumCheck *check, const StoredScript *script, const char *text,
+					  const ScriptStatement *statement, bool is_certain);
+static void note_label(EnumCheck *check, const StoredScript *script, const char *text,
+					   const ScriptEnumLabel *label, const ScriptStatement *statement);
+static Oid	existing_type(const MigrationRun *run, List *type_name);
+static bool may_be_made(const EnumCheck *check, const char *before, const char *type);
+static bool may_use_label(const EnumCheck *check, const char *text);
+static bool has_word(const char *text, const char *word);
 static List *relations_with(Oid type);
 
 /*
- * Raises 55P04.
+ * Begin to look through the scripts of a run.  What is noted belongs to the
+ * current memory context.
  */
-void
-ar_migrate_enum_check(MigrationRun *run, Snapshot snapshot)
+EnumCheck *
+ar_migrate_enum_begin(MigrationRun *run)
 {
-	const RevisionMap *map = run->plan->map;
-	List	   *added = NIL;
-	int			nest_level = NewGUCNestLevel();
+	EnumCheck  *check = palloc0(sizeof(EnumCheck));
 
-	/* types are looked for as the scripts will */
-	if (run->search_path)
-		(void) set_config_option("search_path", run->search_path, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	for (int32 i = 0; i < run->plan->count; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(run->step_context);
-		const char *id = map->revision[run->plan->step[i]].id;
-		StoredScript *script = ar_revision_store_fetch(run->scripts, id, snapshot);
-		const char *text = run->direction == AR_UPGRADE ? script->upgrade : script->downgrade;
-
-		if (may_add_label(text) || may_use_label(text, added))
-		{
-			/* what is found in it is needed until the end */
-			MemoryContextSwitchTo(old);
-			added = check_script(run, script, text, added);
-		}
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(run->step_context);
-	}
-	AtEOXact_GUC(false, nest_level);
+	check->context = CurrentMemoryContext;
+	check->run = run;
+	return check;
 }
 
-static List *
-check_script(MigrationRun *run, const StoredScript *script, const char *text, List *added)
+/*
+ * The next script of the plan.  Raises 55P04.
+ *
+ * Most scripts are known not to matter without taking them apart.
+ */
+void
+ar_migrate_enum_check(EnumCheck *check, const StoredScript *script, const char *text)
 {
-	List	   *statements = ar_revision_script_parse(text, run->direction, script->revision);
+	MemoryContext old;
+
+	if ((has_word(text, "type") && has_word(text, "value")) || may_use_label(check, text))
+		check_statements(check, script, text);
+	if (!has_word(text, "enum"))
+		return;
+	old = MemoryContextSwitchTo(check->context);
+	check->makers = lappend(check->makers, pstrdup(text));
+	MemoryContextSwitchTo(old);
+}
+
+static void
+check_statements(EnumCheck *check, const StoredScript *script, const char *text)
+{
+	List	   *statements = ar_revision_script_parse(text, check->run->direction, script->revision);
 	List	   *labels = ar_revision_script_enum_labels(statements);
+	int			line;
+	bool		is_certain = false;
 	ListCell   *cell;
 
+	if (!script->transactional)
+		is_certain = ar_revision_script_needs_commit(text, statements, &line) != NULL;
 	foreach(cell, statements)
 	{
 		ScriptStatement *statement = lfirst(cell);
 		ListCell   *label_cell;
 
-		check_uses(run, script, text, statement, added);
+		check_use(check, script, text, statement, is_certain);
 		foreach(label_cell, labels)
 		{
 			ScriptEnumLabel *label = lfirst(label_cell);
-			AddedLabel *new_label;
 
-			if (label->statement != foreach_current_index(cell) || label->type_is_new)
-				continue;
-			new_label = added_label(label, script->revision, statement->line);
-			if (new_label)
-				added = lappend(added, new_label);
+			if (label->statement == foreach_current_index(cell) && !label->type_is_new)
+				note_label(check, script, text, label, statement);
 		}
 	}
-	return added;
-}
-
-/*
- * Most scripts are known not to matter without taking them apart.
- */
-static bool
-may_add_label(const char *text)
-{
-	const char *alter = find_ignoring_case(text, "alter");
-
-	return alter && find_ignoring_case(alter, "value");
-}
-
-static bool
-may_use_label(const char *text, List *added)
-{
-	ListCell   *cell;
-
-	foreach(cell, added)
-		if (strstr(text, ((AddedLabel *) lfirst(cell))->label))
-			return true;
-	return false;
-}
-
-static const char *
-find_ignoring_case(const char *text, const char *word)
-{
-	size_t		length = strlen(word);
-
-	for (; *text; text++)
-		if (pg_strncasecmp(text, word, length) == 0)
-			return text;
-	return NULL;
 }
 
 static void
-check_uses(MigrationRun *run, const StoredScript *script, const char *text,
-		   ScriptStatement *statement, List *added)
+check_use(EnumCheck *check, const StoredScript *script, const char *text,
+		  const ScriptStatement *statement, bool is_certain)
 {
 	ListCell   *cell;
 
-	foreach(cell, added)
+	foreach(cell, check->labels)
 	{
 		AddedLabel *label = lfirst(cell);
+		bool		same_script = strcmp(label->revision, script->revision) == 0;
 
-		if (!ar_revision_script_mentions(text, statement, label->label, label->words))
+		if ((same_script && !is_certain) ||
+			!ar_revision_script_mentions(text, statement, label->label, label->words))
 			continue;
 		ereport(ERROR,
 				errcode(ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE),
 				errmsg("label \"%s\" of type %s would be used before it is committed",
 					   label->label, label->type),
-				errdetail("Line %d of revision \"%s\" adds it, and line %d of the %s of revision \"%s\" uses it.",
-						  label->line, label->revision, statement->line,
-						  ar_revision_direction_name(run->direction), script->revision),
-				strcmp(label->revision, script->revision) == 0 ?
+				errdetail("Line %d of the %s of revision \"%s\" adds it, and line %d of that of revision \"%s\" uses it.",
+						  label->line, ar_revision_direction_name(check->run->direction),
+						  label->revision, statement->line, script->revision),
+				same_script ?
 				errhint("Split the revision in two, and apply them in two calls.") :
-				errhint("Upgrade to \"%s\" in one call, and go on in the next.", label->revision));
+				errhint("Let revision \"%s\" be the last one of a call, and go on in the next.",
+						label->revision));
 	}
 }
 
 /*
- * The label, if its type exists and does not have it yet.
+ * A label is noted if its type exists and does not have it, and no script
+ * before may have made another type of that name by then.
  */
-static AddedLabel *
-added_label(const ScriptEnumLabel *label, const char *revision, int line)
+static void
+note_label(EnumCheck *check, const StoredScript *script, const char *text,
+		   const ScriptEnumLabel *label, const ScriptStatement *statement)
 {
-	TypeName   *name = makeTypeNameFromNameList(label->type_name);
-	HeapTuple	type = LookupTypeName(NULL, name, NULL, true);
-	AddedLabel *result;
-	Oid			oid;
+	Oid			type = existing_type(check->run, label->type_name);
+	AddedLabel *added;
+	MemoryContext old;
 
-	if (!HeapTupleIsValid(type))
-		return NULL;
-	oid = ((Form_pg_type) GETSTRUCT(type))->oid;
-	ReleaseSysCache(type);
-	if (!type_is_enum(oid) ||
-		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(oid), CStringGetDatum(label->label)))
-		return NULL;
-	result = palloc(sizeof(AddedLabel));
-	result->label = label->label;
-	result->type = format_type_be(oid);
-	result->revision = pstrdup(revision);
-	result->line = line;
-	result->words = lappend(relations_with(oid), strVal(llast(label->type_name)));
-	return result;
+	if (!OidIsValid(type) || !type_is_enum(type) ||
+		SearchSysCacheExists2(ENUMTYPOIDNAME, ObjectIdGetDatum(type),
+							  CStringGetDatum(label->label)) ||
+		may_be_made(check, pnstrdup(text, statement->location),
+					strVal(llast(label->type_name))))
+		return;
+	old = MemoryContextSwitchTo(check->context);
+	added = palloc(sizeof(AddedLabel));
+	added->label = pstrdup(label->label);
+	added->type = format_type_be(type);
+	added->revision = pstrdup(script->revision);
+	added->line = statement->line;
+	added->words = lappend(relations_with(type), pstrdup(strVal(llast(label->type_name))));
+	check->labels = lappend(check->labels, added);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The type of a name, looked for as the scripts will; InvalidOid if there is
+ * none yet.
+ */
+static Oid
+existing_type(const MigrationRun *run, List *type_name)
+{
+	int			nest_level = NewGUCNestLevel();
+	Oid			type;
+
+	if (run->search_path)
+		(void) set_config_option("search_path", run->search_path, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	type = LookupTypeNameOid(NULL, makeTypeNameFromNameList(type_name), true);
+	AtEOXact_GUC(false, nest_level);
+	return type;
+}
+
+/*
+ * Does a script before, or the part of this one before the label, speak of
+ * enumerated types and of that name?
+ */
+static bool
+may_be_made(const EnumCheck *check, const char *before, const char *type)
+{
+	ListCell   *cell;
+
+	if (has_word(before, "enum") && strstr(before, type))
+		return true;
+	foreach(cell, check->makers)
+	{
+		if (strstr(lfirst(cell), type))
+			return true;
+	}
+	return false;
+}
+
+static bool
+may_use_label(const EnumCheck *check, const char *text)
+{
+	ListCell   *cell;
+
+	foreach(cell, check->labels)
+	{
+		if (strstr(text, ((AddedLabel *) lfirst(cell))->label))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is a word, in lower case, anywhere in a text, in whatever case?
+ */
+static bool
+has_word(const char *text, const char *word)
+{
+	char		ends[] = {word[0], pg_toupper(word[0]), '\0'};
+	size_t		length = strlen(word);
+
+	for (const char *at = strpbrk(text, ends); at; at = strpbrk(at + 1, ends))
+	{
+		if (pg_strncasecmp(at, word, length) == 0)
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -1,476 +1,378 @@
 /*
- * migrate_run.c: one script: its statements one by one, each with its place in
- * the context of an error.
+ * migrate_run.c: a run: locks, state, plan, and the steps one after the other.
  *
- * A script ends as if it had been committed by itself: settings go back to
- * what they were, deferred constraints are checked, what belongs to a session
- * (temporary tables, cursors, prepared statements) is gone.  So it does not
- * matter whether scripts run one by one or all in one transaction.
+ * A run is part of its caller's transaction and does all of its steps or none.
+ * Locks are taken in this order: the run's own (one run at a time for a target
+ * schema), algo_ref.version and algo_ref.log, then what the scripts take.
  *
- * Statements are executed as those of an extension's script are (see
- * execute_sql_string() in the server's extension.c).
+ * Graph, scripts and version rows are read with one snapshot, taken after the
+ * locks.  So what is run is what was planned and checked, whatever others
+ * store meanwhile; and while algo_ref.version is open for writing, nobody
+ * replaces or deletes a script.
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_constraint.h"
-#include "commands/prepare.h"
-#include "commands/trigger.h"
-#include "common/compat.h"
-#include "common/settings.h"
-#include "common/subxact.h"
-#include "executor/executor.h"
-#include "executor/instrument.h"
-#include "mb/pg_wchar.h"
+#include "common/hook.h"
+#include "common/state_table.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "migrate/migrate.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "parser/analyze.h"
-#include "tcop/tcopprot.h"
-#include "tcop/utility.h"
+#include "portability/instr_time.h"
+#include "revision/revision.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/guc.h"
-#include "utils/lsyscache.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
-/* A savepoint that the script has open. */
-typedef struct Savepoint
-{
-	char	   *name;
-	Subxact		subxact;
-} Savepoint;
+#define RUN_EVENTS (AR_HOOK_BIT(AR_HOOK_BEFORE_RUN) | AR_HOOK_BIT(AR_HOOK_BEFORE_STEP) | \
+					AR_HOOK_BIT(AR_HOOK_AFTER_STEP) | AR_HOOK_BIT(AR_HOOK_AFTER_RUN))
 
-/* A script while it runs. */
-typedef struct RunningScript
-{
-	MigrationRun *run;
-	const char *revision;
-	const char *text;
-	ScriptStatement *statement; /* the one that is executed, or NULL */
-	int			number;			/* of it, from 1 */
-	bool		has_data;		/* a statement may have queued triggers */
-	List	   *savepoints;		/* of Savepoint *, the innermost last */
-} RunningScript;
+/* A run is on in this session. */
+static bool is_on = false;
 
-static void execute(RunningScript *script, ScriptStatement *statement);
-static void execute_planned(const char *text, PlannedStmt *planned);
-static void execute_transaction_command(RunningScript *script, TransactionStmt *stmt);
-static void begin_savepoint(RunningScript *script, const char *name);
-static int	find_savepoint(RunningScript *script, const char *name);
-static void end_savepoints(RunningScript *script, int keep, bool roll_back);
-static bool may_queue_triggers(Node *stmt);
-static void settle(RunningScript *script, List *statements);
-static void fire_deferred(MigrationRun *run);
-static void defer_new_constraints(MigrationRun *run);
-static void defer(List *only);
-static List *initially_deferred(List *only);
-static bool has_rigid_namesake(Relation rel, const RangeVar *name);
-static void drop_session_objects(List *statements);
-static void add_context(void *arg);
+static RevisionMap *load_map(Snapshot snapshot, bool write_summary);
+static void check_serializable(const char *schema, List *rows);
+static bool same_texts(List *a, List *b);
+static void prepare(MigrationRun *run);
+static void carry_out_steps(MigrationRun *run, ReturnSetInfo *result);
+static void log_purged(MigrationRun *run);
+static void carry_out_step(MigrationRun *run, int32 i, ReturnSetInfo *result);
+static void announce(const MigrationRun *run, RevisionIndex r);
+static void append_ids(StringInfo buffer, const RevisionMap *map, const RevisionIndex *revisions, int32 count);
+static void run_hooks(MigrationRun *run, HookEvent event, int32 step);
+static void put_step(const MigrationRun *run, int32 i, const StepRecord *record, ReturnSetInfo *result);
 
 /*
- * Run one script in the current transaction.  An error in it carries the
- * server's own SQLSTATE and message, the place in the script as internal
- * position, and the statement, line, revision and schema in its context.
+ * Is a run on in this session?  There is no run within a run.
  */
-ScriptResult
-ar_migrate_run_script(MigrationRun *run, const char *revision, const char *text)
+bool
+ar_migrate_run_is_on(void)
 {
-	ScriptResult result = {0};
-	RunningScript script = {.run = run,.revision = revision,.text = text};
-	List	   *statements = ar_revision_script_parse(text, run->direction, revision);
-	uint64		wal_before = pgWalUsage.wal_bytes;
-	ErrorContextCallback callback;
-	SettingsScope settings;
-	ListCell   *cell;
+	return is_on;
+}
 
-	if (statements == NIL)
-		return result;
-	ar_settings_begin(&settings);
-	if (run->search_path)
-		(void) set_config_option("search_path", run->search_path, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
-	callback.callback = add_context;
-	callback.arg = &script;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-	foreach(cell, statements)
+/*
+ * Take the locks, read the state, and plan.  ar_migrate_run_close() ends what
+ * is begun here, but for the locks.
+ *
+ * Raises 40001 if the transaction has one snapshot, and that does not show the
+ * state as it is.
+ */
+void
+ar_migrate_run_plan(MigrationRun *run)
+{
+	bool		write_summary;
+	List	   *ids;
+	RevisionMap *map;
+
+	ar_migrate_lock_schema(run->schema);
+	run->scripts = ar_state_table_open("script", AccessShareLock);
+	run->versions = ar_state_table_open("version", RowExclusiveLock);
+	run->log = ar_state_table_open("log", RowExclusiveLock);
+	write_summary = ar_revision_head_summary_read(NULL) == NULL &&
+		ar_revision_head_summary_lock();
+	run->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	run->rows = ar_migrate_version_read(run->versions, run->schema, run->snapshot);
+	ids = ar_migrate_version_ids(run->rows);
+	if (IsolationUsesXactSnapshot())
+		check_serializable(run->schema, ids);
+	if (run->purge)
 	{
-		script.statement = lfirst(cell);
-		script.number = foreach_current_index(cell) + 1;
-		execute(&script, script.statement);
+		ar_migrate_version_forget(run->rows);
+		run->purged = ids;
+		ids = NIL;
 	}
-	script.statement = NULL;
-	settle(&script, statements);
-	error_context_stack = callback.previous;
-
-	ar_settings_end(&settings);
-	CommandCounterIncrement();
-	result.statements = list_length(statements);
-	result.wal_bytes = pgWalUsage.wal_bytes - wal_before;
-	return result;
+	map = load_map(run->snapshot, write_summary);
+	ar_migrate_version_check(map, run->schema, ids);
+	run->plan = ar_revision_plan(map, run->direction, run->target, ids);
+	run->heads = ar_revision_heads_begin(run->plan);
 }
 
 /*
- * The search_path of scripts: the target schema, then the caller's path; NULL
- * if that begins with it anyway.
+ * Carry out the plan, and put a row for each step into the result.
  */
-char *
-ar_migrate_script_path(const char *schema)
+void
+ar_migrate_run_carry_out(MigrationRun *run, ReturnSetInfo *result)
 {
-	List	   *path = fetch_search_path(false);
-	bool		is_first = path != NIL && strcmp(get_namespace_name(linitial_oid(path)), schema) == 0;
-
-	if (is_first)
-		return NULL;
-	if (namespace_search_path[0] == '\0')
-		return pstrdup(quote_identifier(schema));
-	return psprintf("%s, %s", quote_identifier(schema), namespace_search_path);
+	is_on = true;
+	PG_TRY();
+	{
+		ar_migrate_watch_begin();
+		prepare(run);
+		carry_out_steps(run, result);
+	}
+	PG_FINALLY();
+	{
+		is_on = false;
+		ar_migrate_end_forget();
+		ar_migrate_watch_end();
+	}
+	PG_END_TRY();
 }
 
-static void
-execute(RunningScript *script, ScriptStatement *statement)
+void
+ar_migrate_run_close(MigrationRun *run)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref statement",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old;
-	RawStmt    *raw = statement->raw;
-	bool		needs_snapshot;
-	List	   *queries;
-	ListCell   *cell;
+	UnregisterSnapshot(run->snapshot);
+	ar_state_table_close(run->log);
+	ar_state_table_close(run->versions);
+	ar_state_table_close(run->scripts);
+}
 
-	CHECK_FOR_INTERRUPTS();
-	script->has_data |= may_queue_triggers(raw->stmt);
-	if (IsA(raw->stmt, TransactionStmt))
+/*
+ * The script of a step, by its number from 0, in the current memory context.
+ */
+StoredScript *
+ar_migrate_run_script(const MigrationRun *run, int32 step)
+{
+	const char *revision = run->plan->map->revision[run->plan->step[step]].id;
+	StoredScript *script = ar_revision_store_fetch(run->scripts, revision, run->snapshot);
+
+	if (script == NULL)
+		elog(ERROR, "could not find the script of revision \"%s\"", revision);
+	return script;
+}
+
+/*
+ * What of a script the run executes.
+ */
+const char *
+ar_migrate_script_text(const MigrationRun *run, const StoredScript *script)
+{
+	switch (run->direction)
 	{
-		/* the names of savepoints outlive the statement */
-		execute_transaction_command(script, castNode(TransactionStmt, raw->stmt));
-		MemoryContextDelete(context);
+		case AR_UPGRADE:
+			return script->upgrade;
+		case AR_DOWNGRADE:
+			return script->downgrade;
+		case AR_STAMP:
+			break;
+	}
+	return "";
+}
+
+/*
+ * The graph, and its summary brought up to date by the way.
+ */
+static RevisionMap *
+load_map(Snapshot snapshot, bool write_summary)
+{
+	RevisionMap *map = ar_revision_map_load(snapshot);
+	HeadSummary summary = {.load_order = map->load_order};
+
+	if (!write_summary || map->count == 0)
+		return map;
+	for (RevisionIndex r = 0; r < map->count; r++)
+	{
+		char	   *id = unconstify(char *, map->revision[r].id);
+
+		if (ar_revision_is_head(map, r))
+			summary.heads = lappend(summary.heads, id);
+		if (ar_revision_is_real_head(map, r))
+			summary.real_heads = lappend(summary.real_heads, id);
+	}
+	ar_revision_head_summary_write(&summary);
+	return map;
+}
+
+/*
+ * In a transaction with one snapshot, scripts would see a state that is not
+ * the one which was planned from.
+ */
+static void
+check_serializable(const char *schema, List *rows)
+{
+	if (same_texts(rows, ar_revision_row_ids(schema, GetTransactionSnapshot())))
 		return;
-	}
-	old = MemoryContextSwitchTo(context);
-	CommandCounterIncrement();
-	needs_snapshot = analyze_requires_snapshot(raw);
-	if (needs_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	queries = pg_analyze_and_rewrite_fixedparams(raw, script->text, NULL, 0, NULL);
-	queries = pg_plan_queries(queries, script->text, CURSOR_OPT_PARALLEL_OK, NULL);
-	if (needs_snapshot)
-		PopActiveSnapshot();
-	foreach(cell, queries)
-		execute_planned(script->text, lfirst_node(PlannedStmt, cell));
-	ar_migrate_watch_settle_enums();
-	defer_new_constraints(script->run);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-}
-
-static void
-execute_planned(const char *text, PlannedStmt *planned)
-{
-	QueryDesc  *query;
-
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (planned->utilityStmt)
-	{
-		ProcessUtility(planned, text, false, PROCESS_UTILITY_QUERY, NULL, NULL,
-					   None_Receiver, NULL);
-		PopActiveSnapshot();
-		return;
-	}
-	query = CreateQueryDesc(planned, text, GetActiveSnapshot(), NULL, None_Receiver, NULL, NULL, 0);
-	ExecutorStart(query, 0);
-	ar_executor_run(query);
-	ExecutorFinish(query);
-	ExecutorEnd(query);
-	FreeQueryDesc(query);
-	PopActiveSnapshot();
-}
-
-/*
- * Savepoints are subtransactions, here as elsewhere.  Other transaction
- * commands are refused when a script is registered.
- */
-static void
-execute_transaction_command(RunningScript *script, TransactionStmt *stmt)
-{
-	int			at;
-
-	CommandCounterIncrement();
-	switch (stmt->kind)
-	{
-		case TRANS_STMT_SAVEPOINT:
-			begin_savepoint(script, stmt->savepoint_name);
-			break;
-		case TRANS_STMT_RELEASE:
-			end_savepoints(script, find_savepoint(script, stmt->savepoint_name), false);
-			break;
-		case TRANS_STMT_ROLLBACK_TO:
-			at = find_savepoint(script, stmt->savepoint_name);
-			end_savepoints(script, at, true);
-			begin_savepoint(script, stmt->savepoint_name);
-			break;
-		default:
-			ereport(ERROR,
-					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("a migration script cannot end the transaction"));
-	}
-}
-
-static void
-begin_savepoint(RunningScript *script, const char *name)
-{
-	Savepoint  *savepoint = palloc(sizeof(Savepoint));
-
-	savepoint->name = pstrdup(name);
-	script->savepoints = lappend(script->savepoints, savepoint);
-	ar_subxact_begin(&savepoint->subxact, name);
-}
-
-static int
-find_savepoint(RunningScript *script, const char *name)
-{
-	for (int i = list_length(script->savepoints) - 1; i >= 0; i--)
-		if (strcmp(((Savepoint *) list_nth(script->savepoints, i))->name, name) == 0)
-			return i;
 	ereport(ERROR,
-			errcode(ERRCODE_S_E_INVALID_SPECIFICATION),
-			errmsg("savepoint \"%s\" does not exist", name));
+			errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			errmsg("could not serialize access due to a concurrent migration of schema \"%s\"", schema),
+			errhint("The transaction might succeed if retried."));
 }
 
-/*
- * End all savepoints but the first "keep".
- */
-static void
-end_savepoints(RunningScript *script, int keep, bool roll_back)
-{
-	while (list_length(script->savepoints) > keep)
-	{
-		Savepoint  *savepoint = llast(script->savepoints);
-
-		if (roll_back)
-			ar_subxact_roll_back(&savepoint->subxact);
-		else
-			ar_subxact_release(&savepoint->subxact);
-		script->savepoints = list_delete_last(script->savepoints);
-	}
-}
-
-/*
- * Commands other than definitions may write rows, and so leave checks for the
- * end of the transaction.
- */
 static bool
-may_queue_triggers(Node *stmt)
+same_texts(List *a, List *b)
 {
-	switch (nodeTag(stmt))
+	ListCell   *left;
+	ListCell   *right;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(left, a, right, b)
 	{
-		case T_InsertStmt:
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
-		case T_SelectStmt:
-		case T_CallStmt:
-		case T_DoStmt:
-		case T_CopyStmt:
-		case T_ExecuteStmt:
-		case T_ExplainStmt:
-		case T_CreateTableAsStmt:
-		case T_RefreshMatViewStmt:
-		case T_ConstraintsSetStmt:
-			return true;
-		default:
+		if (strcmp(lfirst(left), lfirst(right)) != 0)
 			return false;
 	}
+	return true;
 }
 
 /*
- * What a commit would do.
+ * Everything that can be known before the first script runs.
  */
 static void
-settle(RunningScript *script, List *statements)
+prepare(MigrationRun *run)
 {
-	end_savepoints(script, 0, false);
-	CommandCounterIncrement();
-	if (script->has_data)
-		fire_deferred(script->run);
-	drop_session_objects(statements);
-	ar_migrate_watch_drop_temporary();
+	run->id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
+	run->role = GetUserNameFromId(GetUserId(), false);
+	run->session_role = GetUserNameFromId(GetSessionUserId(), false);
+	run->search_path = ar_migrate_script_path(run->schema);
+	run->step_context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref step",
+											  ALLOCSET_DEFAULT_SIZES);
+	ar_migrate_deferred_begin();
+	if (run->direction != AR_STAMP)
+		ar_migrate_check(run);
+	run->hooks = ar_hook_load(RUN_EVENTS);
+}
+
+static void
+carry_out_steps(MigrationRun *run, ReturnSetInfo *result)
+{
+	run_hooks(run, AR_HOOK_BEFORE_RUN, -1);
+	log_purged(run);
+	for (int32 i = 0; i < run->plan->count; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(run->step_context);
+
+		CHECK_FOR_INTERRUPTS();
+		carry_out_step(run, i, result);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(run->step_context);
+	}
+	run_hooks(run, AR_HOOK_AFTER_RUN, -1);
+	ar_migrate_version_write(run->rows);
 }
 
 /*
- * Check what was put off to the commit, then put the modes of constraints
- * back to what they are in a new transaction.
+ * Rows that were forgotten leave a trace in the log.
  */
 static void
-fire_deferred(MigrationRun *run)
+log_purged(MigrationRun *run)
 {
-	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
-
-	stmt->deferred = false;
-	AfterTriggerSetState(stmt);
-	CommandCounterIncrement();
-	defer(NIL);
-	run->all_immediate = true;
-}
-
-/*
- * fire_deferred() leaves "all are immediate" behind, for the constraints that
- * it does not know as well: new ones that are INITIALLY DEFERRED are told so.
- */
-static void
-defer_new_constraints(MigrationRun *run)
-{
-	List	   *created = ar_migrate_watch_take_constraints();
-	List	   *deferred = NIL;
 	ListCell   *cell;
 
-	if (created == NIL || !run->all_immediate)
+	foreach(cell, run->purged)
+	{
+		StepRecord	record = {.revision = lfirst(cell),.outcome = "purged",
+		.started = GetCurrentTimestamp()};
+
+		ereport(NOTICE,
+				errmsg("forgetting that schema \"%s\" stands at revision \"%s\"",
+					   run->schema, record.revision));
+		ar_migrate_log_write(run, &record);
+	}
+}
+
+static void
+carry_out_step(MigrationRun *run, int32 i, ReturnSetInfo *result)
+{
+	StoredScript *script = ar_migrate_run_script(run, i);
+	const char *text = ar_migrate_script_text(run, script);
+	StepRecord	record = {.revision = script->revision,.outcome = "done",
+	.started = GetCurrentTimestamp(),.checksum = script->checksum};
+	instr_time	start;
+	instr_time	end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	run_hooks(run, AR_HOOK_BEFORE_STEP, i);
+	ar_revision_heads_advance(run->heads);
+	announce(run, run->plan->step[i]);
+	if (text[0])
+	{
+		ar_migrate_version_write(run->rows);
+		record.result = ar_migrate_script_execute(run, script->revision, text);
+	}
+	ar_migrate_version_follow(run->rows, run->heads);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	record.duration.time = INSTR_TIME_GET_MICROSEC(end);
+	ar_migrate_log_write(run, &record);
+	run_hooks(run, AR_HOOK_AFTER_STEP, i);
+	put_step(run, i, &record, result);
+}
+
+/*
+ * Alembic's line for a step.
+ */
+static void
+announce(const MigrationRun *run, RevisionIndex r)
+{
+	const RevisionMap *map = run->plan->map;
+	const RevisionIndex *parents = map->revises.item + map->revises.first[r];
+	int32		parent_count = AR_LINKS_COUNT(map->revises, r);
+	StringInfoData line;
+
+	initStringInfo(&line);
+	switch (run->direction)
+	{
+		case AR_UPGRADE:
+			appendStringInfoString(&line, "Running upgrade ");
+			append_ids(&line, map, parents, parent_count);
+			appendStringInfo(&line, " -> %s", map->revision[r].id);
+			break;
+		case AR_DOWNGRADE:
+			appendStringInfo(&line, "Running downgrade %s -> ", map->revision[r].id);
+			append_ids(&line, map, parents, parent_count);
+			break;
+		case AR_STAMP:
+			appendStringInfoString(&line, "Running stamp_revision ");
+			append_ids(&line, map, run->heads->removed, run->heads->removed_count);
+			appendStringInfoString(&line, " -> ");
+			append_ids(&line, map, run->heads->added, run->heads->added_count);
+			break;
+	}
+	if (run->direction != AR_STAMP && map->revision[r].message[0])
+		appendStringInfo(&line, ", %s", map->revision[r].message);
+	ereport(NOTICE, errmsg_internal("%s", line.data));
+}
+
+static void
+append_ids(StringInfo buffer, const RevisionMap *map, const RevisionIndex *revisions, int32 count)
+{
+	for (int32 i = 0; i < count; i++)
+		appendStringInfo(buffer, "%s%s", i == 0 ? "" : ", ", map->revision[revisions[i]].id);
+}
+
+/*
+ * Call the hooks of an event, about one step or (-1) about the run.
+ */
+static void
+run_hooks(MigrationRun *run, HookEvent event, int32 step)
+{
+	StringInfoData json;
+
+	if (!ar_hook_wants(run->hooks, event))
 		return;
-	CommandCounterIncrement();
-	foreach(cell, created)
+	ar_migrate_version_write(run->rows);
+	ar_hook_json_begin(&json, event);
+	ar_hook_json_text(&json, "run", DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&run->id))));
+	ar_hook_json_text(&json, "schema", run->schema);
+	ar_hook_json_text(&json, "direction", ar_revision_direction_name(run->direction));
+	ar_hook_json_integer(&json, "steps", run->plan->count);
+	if (step >= 0)
 	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(cell)));
+		const Revision *revision = &run->plan->map->revision[run->plan->step[step]];
 
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		if (((Form_pg_constraint) GETSTRUCT(tuple))->condeferred)
-			deferred = lappend_oid(deferred, lfirst_oid(cell));
-		ReleaseSysCache(tuple);
+		ar_hook_json_integer(&json, "ordinal", step + 1);
+		ar_hook_json_text(&json, "revision", revision->id);
+		ar_hook_json_text(&json, "message", revision->message);
 	}
-	if (deferred != NIL)
-		defer(deferred);
+	ar_hook_run(run->hooks, event, ar_hook_json_end(&json));
 }
 
-/*
- * Defer the constraints that are INITIALLY DEFERRED: those in "only", or, for
- * NIL, all of them.
- */
 static void
-defer(List *only)
+put_step(const MigrationRun *run, int32 i, const StepRecord *record, ReturnSetInfo *result)
 {
-	ConstraintsSetStmt *stmt = makeNode(ConstraintsSetStmt);
+	Datum		values[5];
+	bool		nulls[5] = {false};
 
-	stmt->constraints = initially_deferred(only);
-	stmt->deferred = true;
-	if (stmt->constraints != NIL)
-		AfterTriggerSetState(stmt);
-}
-
-/*
- * The names of the constraints that are INITIALLY DEFERRED, a list of RangeVar.
- * The command takes constraints by name, and fails where another one of the
- * same name is not deferrable: those stay immediate.
- */
-static List *
-initially_deferred(List *only)
-{
-	Relation	rel = table_open(ConstraintRelationId, AccessShareLock);
-	List	   *names = NIL;
-	List	   *result = NIL;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	ListCell   *cell;
-
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	while ((tuple = systable_getnext(scan)) != NULL)
-	{
-		Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
-		char	   *schema;
-
-		if (!constraint->condeferred || (only != NIL && !list_member_oid(only, constraint->oid)))
-			continue;
-		schema = get_namespace_name(constraint->connamespace);
-		if (schema)
-			names = lappend(names, makeRangeVar(schema, pstrdup(NameStr(constraint->conname)), -1));
-	}
-	systable_endscan(scan);
-	foreach(cell, names)
-		if (!has_rigid_namesake(rel, lfirst_node(RangeVar, cell)))
-			result = lappend(result, lfirst(cell));
-	table_close(rel, AccessShareLock);
-	return result;
-}
-
-/*
- * Is there a constraint of that name which cannot be deferred?
- */
-static bool
-has_rigid_namesake(Relation rel, const RangeVar *name)
-{
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(name->relname));
-	ScanKeyInit(&keys[1], Anum_pg_constraint_connamespace, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(get_namespace_oid(name->schemaname, false)));
-	scan = systable_beginscan(rel, ConstraintNameNspIndexId, true, NULL, 2, keys);
-	while (!found && (tuple = systable_getnext(scan)) != NULL)
-		found = !((Form_pg_constraint) GETSTRUCT(tuple))->condeferrable;
-	systable_endscan(scan);
-	return found;
-}
-
-/*
- * Cursors and prepared statements that the script made by name.
- */
-static void
-drop_session_objects(List *statements)
-{
-	ListCell   *cell;
-
-	foreach(cell, statements)
-	{
-		Node	   *stmt = ((ScriptStatement *) lfirst(cell))->raw->stmt;
-
-		if (IsA(stmt, PrepareStmt))
-			DropPreparedStatement(castNode(PrepareStmt, stmt)->name, false);
-		else if (IsA(stmt, DeclareCursorStmt))
-		{
-			Portal		portal = GetPortalByName(castNode(DeclareCursorStmt, stmt)->portalname);
-
-			if (PortalIsValid(portal))
-				PortalDrop(portal, false);
-		}
-	}
-}
-
-/*
- * Say where in the script an error (or a notice) comes from.
- */
-static void
-add_context(void *arg)
-{
-	RunningScript *script = arg;
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		int			location = pg_mbcharcliplen(script->text, strlen(script->text), position - 1);
-
-		errposition(0);
-		internalerrquery(ar_revision_script_excerpt(script->text, location, &position));
-		internalerrposition(position);
-	}
-	if (geterrcode() == ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
-		errhint("New enum values must be committed before they can be used: upgrade to the revision that adds the value in one call, and go on in the next.");
-	if (script->statement)
-		errcontext("statement %d (line %d) of %s of revision \"%s\" in schema \"%s\"",
-				   script->number, script->statement->line,
-				   ar_revision_direction_name(script->run->direction),
-				   script->revision, script->run->schema);
-	else
-		errcontext("end of %s of revision \"%s\" in schema \"%s\"",
-				   ar_revision_direction_name(script->run->direction),
-				   script->revision, script->run->schema);
+	values[0] = Int32GetDatum(i + 1);
+	values[1] = CStringGetTextDatum(ar_revision_direction_name(run->direction));
+	values[2] = CStringGetTextDatum(record->revision);
+	values[3] = CStringGetTextDatum(run->plan->map->revision[run->plan->step[i]].message);
+	values[4] = IntervalPGetDatum(&record->duration);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

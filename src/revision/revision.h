@@ -49,8 +49,10 @@ typedef struct RevisionMap
 	int64		load_order;		/* of the last revision; 0 if there is none */
 	Revision   *revision;		/* in load order */
 	uint8	   *flags;			/* AR_REVISION_... */
-	int32	   *generation;		/* more than that of everything below; all 0 if
-								 * a partial map has a cycle */
+	int32	   *generation;		/* more than that of everything below; all 0
+								 * if a partial map has a cycle */
+	int32	   *line_first;		/* see ar_revision_on_line() */
+	int32	   *line_end;
 
 	RevisionLinks revises;		/* parents, as declared */
 	RevisionLinks deps;			/* resolved depends_on, duplicates removed */
@@ -65,7 +67,8 @@ typedef struct RevisionMap
 	struct revision_name_hash *names;	/* id or label -> revision */
 } RevisionMap;
 
-#define AR_REVISION_NONTRANSACTIONAL	0x01	/* script.transactional is false */
+#define AR_REVISION_NONTRANSACTIONAL	0x01	/* script.transactional is
+												 * false */
 
 typedef enum RevisionDirection
 {
@@ -86,9 +89,11 @@ typedef struct RevisionPlan
 	int32		count;
 	RevisionIndex *step;
 	int32		row_count;
-	RevisionIndex *row;			/* version rows before the first step, in order */
+	RevisionIndex *row;			/* version rows before the first step, in
+								 * order */
 	bool		to_base;		/* stamp only: the steps take rows away */
-	int32		taken_count;	/* stamp only: rows that the first step takes away */
+	int32		taken_count;	/* stamp only: rows that the first step takes
+								 * away */
 	RevisionIndex *taken;
 } RevisionPlan;
 
@@ -107,7 +112,7 @@ typedef struct RevisionHeads
 	RevisionIndex *removed;
 	int32		added_count;
 	RevisionIndex *added;
-	struct RevisionHeadsState *state;	/* private to revision_plan.c */
+	struct RevisionHeadsState *state;	/* private to revision_heads.c */
 } RevisionHeads;
 
 /* revision_map.c */
@@ -125,7 +130,8 @@ typedef struct RevisionIdentifier
 {
 	const char *text;
 	char	   *branch;			/* NULL: none */
-	char	   *symbol;			/* NULL: none, which only a relative one may have */
+	char	   *symbol;			/* NULL: none, which only a relative one may
+								 * have */
 	bool		is_relative;
 	int64		steps;			/* up if positive */
 } RevisionIdentifier;
@@ -145,6 +151,17 @@ extern List *ar_revision_match_prefix(const RevisionMap *map, const char *word, 
 
 /* revision_links.c */
 extern void ar_revision_links_complete(RevisionMap *map, bool partial);
+
+/*
+ * Does one come to "lower" by going from "upper" to the first parent, again
+ * and again?  Takes no time; not for a partial map.
+ */
+static inline bool
+ar_revision_on_line(const RevisionMap *map, RevisionIndex lower, RevisionIndex upper)
+{
+	return map->line_first[lower] <= map->line_first[upper] &&
+		map->line_first[upper] < map->line_end[lower];
+}
 
 /* revision_walk.c: sets are arrays of bool, one for each revision */
 extern bool *ar_revision_closure(const RevisionMap *map, const RevisionIndex *from, int32 count);
@@ -170,12 +187,14 @@ extern RevisionIndex *ar_revision_descend(const RevisionMap *map, const bool *se
 /* revision_plan.c */
 extern RevisionPlan *ar_revision_plan(const RevisionMap *map, RevisionDirection direction,
 									  const char *target, List *rows);
-extern RevisionHeads *ar_revision_heads_begin(const RevisionPlan *plan);
-extern void ar_revision_heads_advance(RevisionHeads *heads);
 extern const char *ar_revision_direction_name(RevisionDirection direction);
 extern List *ar_revision_history(const RevisionMap *map, const char *range);
 extern List *ar_revision_filter_branch(const RevisionMap *map, List *revisions, const char *branch);
 extern List *ar_revision_current(const RevisionMap *map, List *rows);
+
+/* revision_heads.c */
+extern RevisionHeads *ar_revision_heads_begin(const RevisionPlan *plan);
+extern void ar_revision_heads_advance(RevisionHeads *heads);
 
 /*
  * One statement of a script.  "location" and "length" are bytes of the script
@@ -187,7 +206,8 @@ typedef struct ScriptStatement
 	int			length;
 	int			line;
 	RawStmt    *raw;
-	const char *needs_commit;	/* NULL, or the command that refuses a transaction block */
+	const char *needs_commit;	/* NULL, or the command that refuses a
+								 * transaction block */
 } ScriptStatement;
 
 /*

@@ -49,6 +49,9 @@ CREATE TABLE algo_ref.head_summary (
 
 COMMENT ON TABLE algo_ref.head_summary IS
   'heads of the graph as of a load order; a cache that is checked before it is believed';
+COMMENT ON COLUMN algo_ref.head_summary.load_order IS 'load order of the last script then';
+COMMENT ON COLUMN algo_ref.head_summary.heads IS 'revisions without children';
+COMMENT ON COLUMN algo_ref.head_summary.real_heads IS 'those on which no other depends: the version rows of a full upgrade';
 
 -- The heads applied to each target schema: Alembic's alembic_version, one for
 -- each schema.

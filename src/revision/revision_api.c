@@ -25,12 +25,14 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+static bytea *script_checksum(StateTable *scripts, const char *id, Snapshot snapshot);
 static RevisionMap *load_map(bool with_versions);
 static RevisionDirection direction_argument(FunctionCallInfo fcinfo, int n);
 static List *rows_argument(FunctionCallInfo fcinfo, int n);
 static void put(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
 static void put_head(FunctionCallInfo fcinfo, const RevisionMap *map, RevisionIndex r);
-static void put_history(FunctionCallInfo fcinfo, const RevisionMap *map, List *current, RevisionIndex r);
+static void put_history(FunctionCallInfo fcinfo, const RevisionMap *map, bool is_current,
+						RevisionIndex r);
 static void put_script(FunctionCallInfo fcinfo, const StoredScript *script);
 static Datum id_array(const RevisionMap *map, const RevisionIndex *revisions, int32 count);
 static Datum links_array(const RevisionMap *map, const RevisionLinks *links, RevisionIndex r);
@@ -109,15 +111,16 @@ algo_ref_plan_checksum(PG_FUNCTION_ARGS)
 
 /*
  * SHA-256 over what a plan does: direction, id and script of each step, as
- * hexadecimal text.
+ * hexadecimal text.  Of the scripts, their own checksums are read.
  */
 char *
 ar_revision_plan_checksum(const RevisionPlan *plan, Snapshot snapshot)
 {
 	pg_cryptohash_ctx *hash = pg_cryptohash_create(PG_SHA256);
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char		text[PG_SHA256_DIGEST_LENGTH * 2 + 1];
+	char text[	PG_SHA256_DIGEST_LENGTH * 2 + 1];
 	const char *direction = ar_revision_direction_name(plan->direction);
+	StateTable *scripts = ar_state_table_open("script", AccessShareLock);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref plan checksum",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
@@ -126,23 +129,50 @@ ar_revision_plan_checksum(const RevisionPlan *plan, Snapshot snapshot)
 	for (int32 i = 0; i < plan->count && ok; i++)
 	{
 		const char *id = plan->map->revision[plan->step[i]].id;
-		StoredScript *script = ar_revision_fetch(id, snapshot);
+		bytea	   *checksum = script_checksum(scripts, id, snapshot);
 
 		/* the zero bytes keep the parts apart */
 		ok = pg_cryptohash_update(hash, (const uint8 *) direction, strlen(direction) + 1) == 0 &&
 			pg_cryptohash_update(hash, (const uint8 *) id, strlen(id) + 1) == 0 &&
-			pg_cryptohash_update(hash, (const uint8 *) VARDATA_ANY(script->checksum),
-								 VARSIZE_ANY_EXHDR(script->checksum)) == 0;
+			pg_cryptohash_update(hash, (const uint8 *) VARDATA_ANY(checksum),
+								 VARSIZE_ANY_EXHDR(checksum)) == 0;
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	ar_state_table_close(scripts);
 	ok = ok && pg_cryptohash_final(hash, digest, sizeof(digest)) == 0;
 	if (!ok)
 		elog(ERROR, "could not compute SHA-256: %s", pg_cryptohash_error(hash));
 	pg_cryptohash_free(hash);
 	hex_encode((char *) digest, sizeof(digest), text);
-	text[sizeof(digest) * 2] = '\0';
+	text[		sizeof(digest) * 2] = '\0';
+
 	return pstrdup(text);
+}
+
+/*
+ * The stored checksum of a script of the graph, without its bodies.
+ */
+static bytea *
+script_checksum(StateTable *scripts, const char *id, Snapshot snapshot)
+{
+	ScanKeyData key;
+	StateScan  *scan;
+	HeapTuple	tuple;
+	bool		isnull;
+	bytea	   *checksum;
+
+	ar_state_key_text(&key, Anum_script_revision, id);
+	scan = ar_state_scan_begin(scripts, "script_pkey", snapshot, 1, &key);
+	tuple = ar_state_scan_next(scan);
+	if (tuple == NULL)
+		elog(ERROR, "revision \"%s\" is gone", id);
+	checksum = DatumGetByteaPCopy(heap_getattr(tuple, Anum_script_checksum,
+											   RelationGetDescr(ar_state_table_relation(scripts)),
+											   &isnull));
+	ar_state_scan_end(scan);
+	return checksum;
 }
 
 /*
@@ -246,6 +276,7 @@ algo_ref_history(PG_FUNCTION_ARGS)
 	char	   *schema = ar_target_schema_default_or_null();
 	List	   *rows = NIL;
 	List	   *current;
+	bool	   *is_current;
 	List	   *revisions;
 	ListCell   *cell;
 
@@ -255,12 +286,15 @@ algo_ref_history(PG_FUNCTION_ARGS)
 	if (schema && ar_state_table_may_select("version"))
 		rows = known_rows(map, ar_revision_row_ids(schema, GetActiveSnapshot()));
 	current = ar_revision_current(map, rows);
+	is_current = ar_revision_empty_set(map);
 	if (range)
 		range = expand_range(map, range, current);
 	revisions = ar_revision_history(map, range);
 	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, current)
+		is_current[lfirst_int(cell)] = true;
 	foreach(cell, revisions)
-		put_history(fcinfo, map, current, lfirst_int(cell));
+		put_history(fcinfo, map, is_current[lfirst_int(cell)], lfirst_int(cell));
 	return (Datum) 0;
 }
 
@@ -388,7 +422,7 @@ direction_argument(FunctionCallInfo fcinfo, int n)
 			return direction;
 	ereport(ERROR,
 			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("invalid direction \"%s\"", name),
+			errmsg("invalid direction \"%s\"", ar_revision_excerpt(name)),
 			errhint("It is \"upgrade\", \"downgrade\" or \"stamp\"."));
 }
 
@@ -426,7 +460,8 @@ put_head(FunctionCallInfo fcinfo, const RevisionMap *map, RevisionIndex r)
 }
 
 static void
-put_history(FunctionCallInfo fcinfo, const RevisionMap *map, List *current, RevisionIndex r)
+put_history(FunctionCallInfo fcinfo, const RevisionMap *map, bool is_current,
+			RevisionIndex r)
 {
 	Datum		values[10];
 	bool		nulls[10] = {false};
@@ -440,7 +475,7 @@ put_history(FunctionCallInfo fcinfo, const RevisionMap *map, List *current, Revi
 	values[6] = BoolGetDatum(ar_revision_is_head(map, r) && !ar_revision_is_real_head(map, r));
 	values[7] = BoolGetDatum(AR_LINKS_COUNT(map->children, r) > 1);
 	values[8] = BoolGetDatum(AR_LINKS_COUNT(map->revises, r) > 1);
-	values[9] = BoolGetDatum(list_member_int(current, r));
+	values[9] = BoolGetDatum(is_current);
 	put(fcinfo, values, nulls);
 }
 
@@ -467,14 +502,38 @@ put_script(FunctionCallInfo fcinfo, const StoredScript *script)
 	put(fcinfo, values, nulls);
 }
 
+/*
+ * The ids of some revisions as a text[].  A plan has one of them for each
+ * step, so it is put together in one piece.
+ */
 static Datum
 id_array(const RevisionMap *map, const RevisionIndex *revisions, int32 count)
 {
-	Datum	   *ids = palloc(Max(count, 1) * sizeof(Datum));
+	Size		size = ARR_OVERHEAD_NONULLS(1);
+	ArrayType  *array;
+	char	   *next;
 
+	if (count == 0)
+		return PointerGetDatum(construct_empty_array(TEXTOID));
 	for (int32 i = 0; i < count; i++)
-		ids[i] = CStringGetTextDatum(map->revision[revisions[i]].id);
-	return PointerGetDatum(construct_array(ids, count, TEXTOID, -1, false, TYPALIGN_INT));
+		size += INTALIGN(VARHDRSZ + strlen(map->revision[revisions[i]].id));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = TEXTOID;
+	ARR_DIMS(array)[0] = count;
+	ARR_LBOUND(array)[0] = 1;
+	next = ARR_DATA_PTR(array);
+	for (int32 i = 0; i < count; i++)
+	{
+		const char *id = map->revision[revisions[i]].id;
+		Size		length = VARHDRSZ + strlen(id);
+
+		SET_VARSIZE(next, length);
+		memcpy(VARDATA(next), id, length - VARHDRSZ);
+		next += INTALIGN(length);
+	}
+	return PointerGetDatum(array);
 }
 
 static Datum

@@ -52,7 +52,7 @@ ar_revision_graph(const RevisionMap *map, const char *format, List *current)
 		return draw_dot(map, current);
 	ereport(ERROR,
 			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("invalid format \"%s\"", format),
+			errmsg("invalid format \"%s\"", ar_revision_excerpt(format)),
 			errhint("It is \"text\", \"mermaid\" or \"dot\"."));
 }
 
@@ -205,7 +205,7 @@ static char *
 describe(const RevisionMap *map, RevisionIndex r, bool is_current)
 {
 	const char *head = !ar_revision_is_head(map, r) ? NULL :
-		ar_revision_is_real_head(map, r) ? "head" : "effective head";
+	ar_revision_is_real_head(map, r) ? "head" : "effective head";
 	StringInfoData text;
 
 	initStringInfo(&text);
@@ -249,9 +249,9 @@ mermaid_text(const char *text)
 	StringInfoData result;
 
 	initStringInfo(&result);
-	for (; *text; text++)
+	for (; *text; text ++)
 	{
-		if (strchr("\"#<>&`\\", *text) || (unsigned char) *text < ' ')
+		if (strchr("\"#<>&`\\", *text) || (unsigned char) *text <' ')
 			appendStringInfo(&result, "#%d;", (unsigned char) *text);
 		else
 			appendStringInfoChar(&result, *text);
@@ -282,11 +282,11 @@ dot_text(const char *text)
 	StringInfoData result;
 
 	initStringInfo(&result);
-	for (; *text; text++)
+	for (; *text; text ++)
 	{
 		if (*text == '"' || *text == '\\')
 			appendStringInfoChar(&result, '\\');
-		appendStringInfoChar(&result, (unsigned char) *text < ' ' ? ' ' : *text);
+		appendStringInfoChar(&result, (unsigned char) *text <' ' ? ' ' : *text);
 	}
 	return result.data;
 }

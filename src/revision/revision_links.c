@@ -37,11 +37,13 @@ typedef struct Inheritance
 	int32	   *mark;			/* by revision: round + what is known */
 	int32		round;
 	RevisionIndex *stack;
-	int32	   *link;			/* by place in the stack: the next one to follow */
+	int32	   *link;			/* by place in the stack: the next one to
+								 * follow */
 } Inheritance;
 
 static bool number_generations(const RevisionMap *map, const RevisionLinks *up,
-							   int32 *waiting, int32 *generation);
+							   int32 *waiting, RevisionIndex *order, int32 *generation);
+static void draw_lines(RevisionMap *map, const RevisionIndex *order);
 static void *allocate(Size count, Size size);
 static void refuse_cycle(const RevisionMap *map);
 static void refuse_cycle_along(const RevisionMap *map, bool with_deps, const int32 *waiting);
@@ -50,6 +52,8 @@ static RevisionIndex waits_for(const RevisionMap *map, RevisionIndex r, bool wit
 static void fill_below(RevisionMap *map, const bool *inherited);
 static bool *find_inherited(const RevisionMap *map);
 static void find_users(const RevisionMap *map, RevisionLinks *users);
+static bool is_all_on_lines(Inheritance *in, RevisionIndex dependency);
+static int	compare_on_lines(const void *a, const void *b, void *map);
 static bool search_up(Inheritance *in, RevisionIndex dependency, int32 budget);
 static bool search_down(Inheritance *in, RevisionIndex dependency, int32 budget);
 static bool has_user_below(Inheritance *in, RevisionIndex user, int32 lowest, int32 *budget);
@@ -57,49 +61,54 @@ static void begin_round(Inheritance *in, RevisionIndex dependency);
 static void set_inherited(Inheritance *in, RevisionIndex user, RevisionIndex dependency);
 
 /*
- * Fill in "generation" and "below" of a map that has all other links.  Raises
- * 42P17 for a cycle; if "partial", there may be one, and then generations are
- * 0 and nothing is known to be inherited.
+ * Fill in "generation", the lines and "below" of a map that has all other
+ * links.  Raises 42P17 for a cycle; if "partial", there may be one, and then
+ * generations are 0, there are no lines, and nothing is known to be inherited.
  */
 void
 ar_revision_links_complete(RevisionMap *map, bool partial)
 {
 	int32	   *waiting = allocate(map->count, sizeof(int32));
+	RevisionIndex *order = allocate(map->count, sizeof(RevisionIndex));
 	bool	   *inherited = NULL;
 
 	map->generation = MemoryContextAllocExtended(map->context, Max(map->count, 1) * sizeof(int32),
 												 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	if (number_generations(map, &map->dependents, waiting, map->generation))
+	if (number_generations(map, &map->dependents, waiting, order, map->generation))
+	{
+		draw_lines(map, order);
 		inherited = find_inherited(map);
+	}
 	else if (!partial)
 		refuse_cycle(map);
 	else
 		memset(map->generation, 0, map->count * sizeof(int32));
 	fill_below(map, inherited);
 	pfree(waiting);
+	pfree(order);
 }
 
 /*
  * Go through revisions from below, by Kahn's algorithm: a generation is one
  * more than the highest below.  False if there is a cycle; then "waiting",
  * which comes zeroed, is above 0 for the members of cycles and what is above
- * them.  "generation" may be NULL.
+ * them.  "order" has room for the revisions in the order in which they are
+ * gone through.  "generation" may be NULL.
  */
 static bool
 number_generations(const RevisionMap *map, const RevisionLinks *up,
-				   int32 *waiting, int32 *generation)
+				   int32 *waiting, RevisionIndex *order, int32 *generation)
 {
-	RevisionIndex *queue = allocate(map->count, sizeof(RevisionIndex));
 	int32		count = 0;
 
 	for (int32 i = 0; i < up->first[map->count]; i++)
 		waiting[up->item[i]]++;
 	for (RevisionIndex r = 0; r < map->count; r++)
 		if (waiting[r] == 0)
-			queue[count++] = r;
+			order[count++] = r;
 	for (int32 next = 0; next < count; next++)
 	{
-		RevisionIndex r = queue[next];
+		RevisionIndex r = order[next];
 
 		CHECK_FOR_INTERRUPTS();
 		for (int32 i = 0; i < AR_LINKS_COUNT(*up, r); i++)
@@ -109,11 +118,48 @@ number_generations(const RevisionMap *map, const RevisionLinks *up,
 			if (generation)
 				generation[above] = Max(generation[above], generation[r] + 1);
 			if (--waiting[above] == 0)
-				queue[count++] = above;
+				order[count++] = above;
 		}
 	}
-	pfree(queue);
 	return count == map->count;
+}
+
+/*
+ * First parents make the revisions a forest.  Number them so that each has its
+ * whole tree between its own number, line_first, and line_end.  "order" has
+ * parents before children.
+ */
+static void
+draw_lines(RevisionMap *map, const RevisionIndex *order)
+{
+	int32	   *next = allocate(map->count, sizeof(int32));
+	int32		free = 0;
+
+	map->line_first = MemoryContextAllocHuge(map->context, Max(map->count, 1) * sizeof(int32));
+	map->line_end = MemoryContextAllocHuge(map->context, Max(map->count, 1) * sizeof(int32));
+
+	/* line_end is the size of the tree at first */
+	for (RevisionIndex r = 0; r < map->count; r++)
+		map->line_end[r] = 1;
+	for (int32 i = map->count - 1; i >= 0; i--)
+	{
+		RevisionIndex r = order[i];
+
+		if (AR_LINKS_COUNT(map->revises, r) > 0)
+			map->line_end[AR_LINKS_ITEM(map->revises, r, 0)] += map->line_end[r];
+	}
+	for (int32 i = 0; i < map->count; i++)
+	{
+		RevisionIndex r = order[i];
+		int32	   *place = AR_LINKS_COUNT(map->revises, r) > 0 ?
+		&next[AR_LINKS_ITEM(map->revises, r, 0)] : &free;
+
+		map->line_first[r] = *place;
+		*place += map->line_end[r];
+		next[r] = map->line_first[r] + 1;
+		map->line_end[r] = *place;
+	}
+	pfree(next);
 }
 
 /*
@@ -132,11 +178,12 @@ static void
 refuse_cycle(const RevisionMap *map)
 {
 	int32	   *waiting = allocate(map->count, sizeof(int32));
+	RevisionIndex *order = allocate(map->count, sizeof(RevisionIndex));
 
-	if (!number_generations(map, &map->children, waiting, NULL))
+	if (!number_generations(map, &map->children, waiting, order, NULL))
 		refuse_cycle_along(map, false, waiting);
 	memset(waiting, 0, map->count * sizeof(int32));
-	(void) number_generations(map, &map->dependents, waiting, NULL);
+	(void) number_generations(map, &map->dependents, waiting, order, NULL);
 	refuse_cycle_along(map, true, waiting);
 }
 
@@ -241,7 +288,7 @@ find_inherited(const RevisionMap *map)
 	{
 		int32		budget = FIRST_BUDGET;
 
-		if (AR_LINKS_COUNT(in.users, r) < 2)
+		if (AR_LINKS_COUNT(in.users, r) < 2 || is_all_on_lines(&in, r))
 			continue;
 		while (!search_up(&in, r, budget) && !search_down(&in, r, budget))
 		{
@@ -275,6 +322,48 @@ find_users(const RevisionMap *map, RevisionLinks *users)
 	for (RevisionIndex r = 0; r < map->count; r++)
 		for (int32 i = 0; i < AR_LINKS_COUNT(map->deps, r); i++)
 			users->item[users->first[AR_LINKS_ITEM(map->deps, r, i) + 1]++] = r;
+}
+
+/*
+ * The frequent case: all users of a dependency but the lowest have another one
+ * on their line of first parents.  Marks those that have one; true if that was
+ * all.  Users that come one after the other by line_first either have the last
+ * of them that is still open on their line, or none.
+ */
+static bool
+is_all_on_lines(Inheritance *in, RevisionIndex dependency)
+{
+	const RevisionMap *map = in->map;
+	int32		users = AR_LINKS_COUNT(in->users, dependency);
+	RevisionIndex *user = &AR_LINKS_ITEM(in->users, dependency, 0);
+	int32		lowest = PG_INT32_MAX;
+	int32		open = 0;
+	bool		all = true;
+
+	qsort_arg(user, users, sizeof(RevisionIndex), compare_on_lines, unconstify(RevisionMap *, map));
+	for (int32 i = 0; i < users; i++)
+		lowest = Min(lowest, map->generation[user[i]]);
+	for (int32 i = 0; i < users; i++)
+	{
+		while (open > 0 && !ar_revision_on_line(map, in->stack[open - 1], user[i]))
+			open--;
+		if (open > 0)
+			set_inherited(in, user[i], dependency);
+		else
+			all &= map->generation[user[i]] == lowest;
+		in->stack[open++] = user[i];
+	}
+	return all;
+}
+
+static int
+compare_on_lines(const void *a, const void *b, void *map)
+{
+	int32	   *line_first = ((RevisionMap *) map)->line_first;
+	int32		left = line_first[*(const RevisionIndex *) a];
+	int32		right = line_first[*(const RevisionIndex *) b];
+
+	return left < right ? -1 : left > right;
 }
 
 /*

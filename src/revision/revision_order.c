@@ -26,7 +26,8 @@
 /* A depth-first search that can be interrupted after any step. */
 typedef struct Search
 {
-	int32	   *seen;			/* number of the search that has met a revision */
+	int32	   *seen;			/* number of the search that has met a
+								 * revision */
 	RevisionIndex *stack;
 	int32		depth;
 } Search;
@@ -35,7 +36,8 @@ typedef struct Descent
 {
 	const RevisionMap *map;
 	const bool *set;
-	const bool *between;		/* may be passed through; NULL if the set has no holes */
+	const bool *between;		/* may be passed through; NULL if the set has
+								 * no holes */
 	bool	   *listed;
 	int32	   *needed;			/* what is pending directly above */
 	int32		slot_count;
@@ -52,12 +54,14 @@ typedef struct Descent
 
 static void begin_descent(Descent *descent, const RevisionMap *map, const bool *set,
 						  const bool *between);
+static void end_descent(Descent *descent);
 static void begin_search(Search *search, const RevisionMap *map);
 static int32 append_slot(Descent *descent, RevisionIndex r);
 static int32 remove_slot(Descent *descent, int32 slot);
 static int32 go_down(Descent *descent, int32 slot);
 static void let_go(Descent *descent, RevisionIndex r);
 static int32 first_slot_above(Descent *descent, RevisionIndex r);
+static int32 first_candidate(const Descent *descent, RevisionIndex r, int32 slot);
 static bool is_pending(const Descent *descent, RevisionIndex r);
 static bool is_pending_member(const Descent *descent, RevisionIndex r);
 static void push(Search *search, int32 number, RevisionIndex r);
@@ -109,6 +113,7 @@ ar_revision_descend(const RevisionMap *map, const bool *set,
 		order[(*count)++] = r;
 		slot = go_down(&descent, slot);
 	}
+	end_descent(&descent);
 	return order;
 }
 
@@ -143,6 +148,21 @@ begin_descent(Descent *descent, const RevisionMap *map, const bool *set,
 	for (RevisionIndex r = 0; between && r < map->count; r++)
 		if (is_pending(descent, r) && !set[r] && descent->needed[r] == 0)
 			let_go(descent, r);
+}
+
+static void
+end_descent(Descent *descent)
+{
+	pfree(descent->listed);
+	pfree(descent->needed);
+	pfree(descent->at);
+	pfree(descent->next);
+	pfree(descent->previous);
+	pfree(descent->slot);
+	pfree(descent->down.seen);
+	pfree(descent->down.stack);
+	pfree(descent->up.seen);
+	pfree(descent->up.stack);
 }
 
 static void
@@ -254,25 +274,24 @@ let_go(Descent *descent, RevisionIndex r)
 
 /*
  * The first slot of the list from which r can be reached, other than its own.
+ * Reached is what is on the line of first parents, or below something that
+ * is; a search needs to come only as far as that.
  */
 static int32
 first_slot_above(Descent *descent, RevisionIndex r)
 {
 	const RevisionMap *map = descent->map;
 	int32		number = ++descent->search_count;
-	int32		candidate = descent->first;
+	int32		candidate = first_candidate(descent, r, NO_SLOT);
 	int32		found = NO_SLOT;
 
 	descent->down.depth = descent->up.depth = 0;
 	push(&descent->up, number, r);
-	for (;;)
+	while (descent->up.depth > 0 && candidate != found)
 	{
-		RevisionIndex at;
+		RevisionIndex at = descent->up.stack[--descent->up.depth];
 
 		/* one step up: collect the slots that lead here */
-		if (descent->up.depth == 0)
-			break;
-		at = descent->up.stack[--descent->up.depth];
 		for (int32 i = 0; i < AR_LINKS_COUNT(map->dependents, at); i++)
 		{
 			RevisionIndex above = AR_LINKS_ITEM(map->dependents, at, i);
@@ -280,6 +299,8 @@ first_slot_above(Descent *descent, RevisionIndex r)
 			if (!is_pending(descent, above) || descent->up.seen[above] == number)
 				continue;
 			push(&descent->up, number, above);
+			if (candidate != NO_SLOT && ar_revision_on_line(map, above, descent->at[candidate]))
+				found = candidate;
 			if (descent->slot[above] != NO_SLOT &&
 				(found == NO_SLOT || descent->slot[above] < found))
 				found = descent->slot[above];
@@ -288,33 +309,56 @@ first_slot_above(Descent *descent, RevisionIndex r)
 		/* one step down, from one slot after the other */
 		while (descent->down.depth == 0 && candidate != NO_SLOT)
 		{
-			if (descent->at[candidate] != r && descent->down.seen[descent->at[candidate]] != number)
-			{
-				push(&descent->down, number, descent->at[candidate]);
+			RevisionIndex head = descent->at[candidate];
+
+			if (ar_revision_on_line(map, r, head))
+				found = candidate;
+			if (candidate == found)
 				break;
-			}
-			candidate = descent->next[candidate];
+			if (descent->down.seen[head] != number)
+				push(&descent->down, number, head);
+			else
+				candidate = first_candidate(descent, r, candidate);
 		}
-		if (descent->down.depth == 0)
+		if (candidate == found || descent->down.depth == 0)
 			continue;
 		at = descent->down.stack[--descent->down.depth];
 		for (int32 i = 0; i < AR_LINKS_COUNT(map->below, at); i++)
 		{
 			RevisionIndex below = AR_LINKS_ITEM(map->below, at, i);
 
-			if (below == r)
-				return candidate;
+			if (is_pending(descent, below) && ar_revision_on_line(map, r, below))
+			{
+				found = candidate;
+				break;
+			}
 			if (is_pending(descent, below) && descent->down.seen[below] != number &&
 				map->generation[below] > map->generation[r])
 				push(&descent->down, number, below);
 		}
-		if (descent->down.depth == 0)
-			candidate = descent->next[candidate];
+		if (descent->down.depth == 0 && candidate != found)
+			candidate = first_candidate(descent, r, candidate);
 	}
 	/* only what no head leads to can be needed by nothing pending */
 	if (found == NO_SLOT)
 		found = append_slot(descent, top_above(descent, r));
 	return found;
+}
+
+/*
+ * The first slot after "slot" that can lead to r at all; after NO_SLOT, of the
+ * list.
+ */
+static int32
+first_candidate(const Descent *descent, RevisionIndex r, int32 slot)
+{
+	const RevisionMap *map = descent->map;
+
+	slot = slot == NO_SLOT ? descent->first : descent->next[slot];
+	while (slot != NO_SLOT &&
+		   map->generation[descent->at[slot]] <= map->generation[r])
+		slot = descent->next[slot];
+	return slot;
 }
 
 static bool

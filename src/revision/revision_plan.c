@@ -1,9 +1,5 @@
 /*
- * revision_plan.c: from version rows and a target to ordered steps, and the
- * version rows after each of them.
- *
- * The version rows are the tips of what is applied: with A = closure(rows), a
- * member of A is a row if nothing else in A stands on it.
+ * revision_plan.c: from version rows and a target to ordered steps.
  *
  * Source of the rules: Alembic, alembic.script.revision and
  * alembic.runtime.migration.
@@ -15,14 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* How many members of a closure stand directly on each revision. */
-struct RevisionHeadsState
-{
-	int32	   *standing;
-	RevisionIndex *taken;		/* rows to take away with the first step */
-	int32		taken_count;
-};
-
+static List *effective_heads(const RevisionMap *map, const char *branch);
 static void take_rows(RevisionPlan *plan, List *rows);
 static void plan_upgrade(RevisionPlan *plan, const char *target);
 static List *upgrade_goals(const RevisionPlan *plan, const char *target, bool clip);
@@ -40,14 +29,9 @@ static RevisionIndex *downgrade_roots(const RevisionMap *map, RevisionIndex goal
 static void plan_stamp(RevisionPlan *plan, const char *target);
 static void stamp_base(RevisionPlan *plan, const bool *kin);
 static List *applied_tips(const RevisionPlan *plan, const bool *lineage);
+static bool *set_below(const RevisionMap *map, const RevisionIndex *revisions, int32 count);
 static RevisionIndex *list_array(List *revisions);
 static bool *set_of(const RevisionMap *map, const RevisionIndex *revisions, int32 count);
-static void advance_run(RevisionHeads *heads, RevisionIndex r);
-static void advance_stamp(RevisionHeads *heads, RevisionIndex r);
-static void stand_on(RevisionHeads *heads, RevisionIndex r, int change);
-static void keep_rows(RevisionHeads *heads);
-static int32 row_position(const RevisionHeads *heads, RevisionIndex r);
-static void replace_rows(RevisionHeads *heads);
 
 /*
  * Plan a run from "rows" (ids, in order) to "target".  The plan belongs to the
@@ -101,7 +85,7 @@ ar_revision_direction_name(RevisionDirection direction)
 List *
 ar_revision_history(const RevisionMap *map, const char *range)
 {
-	RevisionPlan plan = {.map = map, .direction = AR_UPGRADE};
+	RevisionPlan plan = {.map = map,.direction = AR_UPGRADE};
 	char	   *start = pstrdup(range ? range : ":");
 	char	   *end = strchr(start, ':');
 	List	   *starts;
@@ -117,7 +101,7 @@ ar_revision_history(const RevisionMap *map, const char *range)
 	if (end == NULL || strchr(end + 1, ':'))
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("invalid range of revisions \"%s\"", range),
+				errmsg("invalid range of revisions \"%s\"", ar_revision_excerpt(range)),
 				errdetail("A range has one colon: start:end, either of which may be left out."));
 	*end++ = '\0';
 	branch = strchr(start, '@') ? pnstrdup(start, strchr(start, '@') - start) : NULL;
@@ -128,6 +112,8 @@ ar_revision_history(const RevisionMap *map, const char *range)
 	ends = upgrade_goals(&plan, end[0] ? end : "heads", true);
 	if (branch)
 		ends = ar_revision_filter_branch(map, ends, branch);
+	if (branch && ends == NIL && starts == NIL && (end[0] == '\0' || strcmp(end, "heads") == 0))
+		ends = effective_heads(map, branch);
 	check_overlap(map, ends);
 
 	head_set = set_of(map, list_array(ends), list_length(ends));
@@ -197,7 +183,30 @@ ar_revision_filter_branch(const RevisionMap *map, List *revisions, const char *b
 	}
 	foreach(cell, revisions)
 		if (carriers[lfirst_int(cell)])
-			result = lappend_int(result, lfirst_int(cell));
+		result = lappend_int(result, lfirst_int(cell));
+	return result;
+}
+
+/*
+ * The heads of a branch all of whose heads are effective ones, without those
+ * that another one implies.
+ */
+static List *
+effective_heads(const RevisionMap *map, const char *branch)
+{
+	List	   *heads = NIL;
+	List	   *result = NIL;
+	bool	   *below;
+	ListCell   *cell;
+
+	for (RevisionIndex r = 0; r < map->count; r++)
+		if (ar_revision_is_head(map, r))
+			heads = lappend_int(heads, r);
+	heads = ar_revision_filter_branch(map, heads, branch);
+	below = set_below(map, list_array(heads), list_length(heads));
+	foreach(cell, heads)
+		if (!below[lfirst_int(cell)])
+		result = lappend_int(result, lfirst_int(cell));
 	return result;
 }
 
@@ -212,70 +221,6 @@ ar_revision_current(const RevisionMap *map, List *rows)
 
 	take_rows(&plan, rows);
 	return applied_tips(&plan, NULL);
-}
-
-/*
- * Begin to carry out a plan.
- */
-RevisionHeads *
-ar_revision_heads_begin(const RevisionPlan *plan)
-{
-	const RevisionMap *map = plan->map;
-	RevisionHeads *heads = palloc0(sizeof(RevisionHeads));
-	struct RevisionHeadsState *state = palloc0(sizeof(struct RevisionHeadsState));
-	int32		room = Max(map->count, 1) * sizeof(RevisionIndex);
-	bool	   *applied;
-
-	heads->plan = plan;
-	heads->state = state;
-	heads->row = palloc_extended(room, MCXT_ALLOC_HUGE);
-	heads->removed = palloc_extended(room, MCXT_ALLOC_HUGE);
-	heads->added = palloc_extended(room, MCXT_ALLOC_HUGE);
-	heads->row_count = plan->row_count;
-	memcpy(heads->row, plan->row, plan->row_count * sizeof(RevisionIndex));
-
-	state->taken = palloc_extended(room, MCXT_ALLOC_HUGE);
-	if (plan->direction == AR_STAMP)
-	{
-		state->taken_count = plan->taken_count;
-		if (plan->taken_count > 0)
-			memcpy(state->taken, plan->taken, plan->taken_count * sizeof(RevisionIndex));
-		return heads;
-	}
-	state->standing = palloc_extended(Max(map->count, 1) * sizeof(int32),
-									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	applied = ar_revision_closure(map, plan->row, plan->row_count);
-	for (RevisionIndex r = 0; r < map->count; r++)
-		if (applied[r])
-			stand_on(heads, r, 1);
-	/* rows that others imply are none */
-	for (int32 i = 0; i < plan->row_count; i++)
-		if (state->standing[plan->row[i]] > 0)
-			state->taken[state->taken_count++] = plan->row[i];
-	pfree(applied);
-	return heads;
-}
-
-/*
- * Carry out the next step: "removed", "added" and "row" follow.
- */
-void
-ar_revision_heads_advance(RevisionHeads *heads)
-{
-	const RevisionPlan *plan = heads->plan;
-	struct RevisionHeadsState *state = heads->state;
-	RevisionIndex r = plan->step[heads->next_step++];
-
-	heads->added_count = 0;
-	heads->removed_count = state->taken_count;
-	memcpy(heads->removed, state->taken, state->taken_count * sizeof(RevisionIndex));
-	state->taken_count = 0;
-	if (plan->direction == AR_STAMP)
-		advance_stamp(heads, r);
-	else
-		advance_run(heads, r);
-	keep_rows(heads);
-	replace_rows(heads);
 }
 
 static void
@@ -293,7 +238,7 @@ take_rows(RevisionPlan *plan, List *rows)
 		if (r == AR_BASE || strcmp(plan->map->revision[r].id, id) != 0)
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_OBJECT),
-					errmsg("revision \"%s\" does not exist", id),
+					errmsg("revision \"%s\" does not exist", ar_revision_excerpt(id)),
 					errdetail("It is one of the current heads, but no script is registered for it."),
 					errhint("Register its script; or, if it is gone for good, use algo_ref.stamp() with purge => true."));
 		if (seen[r])
@@ -349,14 +294,14 @@ upgrade_goals(const RevisionPlan *plan, const char *target, bool clip)
 			continue;
 		}
 		goal = relative_goal(plan, identifier, clip);
-		if (goal == AR_BASE && !clip)
+		if (goal == AR_BASE)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("identifier \"%s\" leads to the base", identifier->text),
+					clip ? errdetail("A range ends at a revision.") :
 					errdetail("An upgrade goes to a revision."),
-					errhint("algo_ref.downgrade('base') goes down to the base."));
-		if (goal != AR_BASE)
-			goals = list_append_unique_int(goals, goal);
+					clip ? 0 : errhint("algo_ref.downgrade('base') goes down to the base."));
+		goals = list_append_unique_int(goals, goal);
 	}
 	return goals;
 }
@@ -381,7 +326,10 @@ relative_goal(const RevisionPlan *plan, const RevisionIdentifier *identifier, bo
 	{
 		RevisionIndex start = ar_revision_resolve_one(map, identifier->symbol);
 
-		/* the base of a branch is one like any other: the branch says which way */
+		/*
+		 * the base of a branch is one like any other: the branch says which
+		 * way
+		 */
 		return ar_revision_walk(map, start, identifier->steps, lineage, clip);
 	}
 	return symbol_goal(map, identifier, clip);
@@ -394,11 +342,14 @@ static RevisionIndex
 upgrade_start(const RevisionPlan *plan, const char *branch, const bool *lineage)
 {
 	const RevisionMap *map = plan->map;
+	bool	   *implied = set_below(map, plan->row, plan->row_count);
 	List	   *starts = NIL;
 
+	/* a row that another one implies is none */
 	for (int32 i = 0; i < plan->row_count; i++)
-		if (lineage == NULL || lineage[plan->row[i]])
+		if (!implied[plan->row[i]] && (lineage == NULL || lineage[plan->row[i]]))
 			starts = lappend_int(starts, plan->row[i]);
+	pfree(implied);
 	if (starts == NIL && lineage)
 	{
 		/* what only a dependency keeps: the topmost of it on that branch */
@@ -420,7 +371,9 @@ upgrade_start(const RevisionPlan *plan, const char *branch, const bool *lineage)
 				branch ? errmsg("branch \"%s\" has several current revisions to count from", branch) :
 				errmsg("there are several current revisions to count from"),
 				errdetail("They are %s.", ar_revision_list_names(map, starts)),
-				errhint("Name the branch, as in branch@+1, or the revision, as in %s+1.",
+				branch ? errhint("Name the revision to count from, as in %s+1.",
+								 map->revision[linitial_int(starts)].id) :
+				errhint("Name the branch, as in branch@+1, or the revision to count from, as in %s+1.",
 						map->revision[linitial_int(starts)].id));
 	return starts == NIL ? AR_BASE : linitial_int(starts);
 }
@@ -455,22 +408,13 @@ resolve_symbol_one(const RevisionMap *map, const RevisionIdentifier *identifier)
 static void
 check_overlap(const RevisionMap *map, List *goals)
 {
-	bool	   *below;
 	RevisionIndex *under = palloc(sizeof(RevisionIndex));
-	List	   *direct = NIL;
+	bool	   *below;
 	ListCell   *cell;
 
 	if (list_length(goals) < 2)
 		return;
-	/* a goal under another one is under something directly below a goal */
-	foreach(cell, goals)
-	{
-		RevisionIndex goal = lfirst_int(cell);
-
-		for (int32 i = 0; i < AR_LINKS_COUNT(map->below, goal); i++)
-			direct = lappend_int(direct, AR_LINKS_ITEM(map->below, goal, i));
-	}
-	below = ar_revision_closure(map, list_array(direct), list_length(direct));
+	below = set_below(map, list_array(goals), list_length(goals));
 	foreach(cell, goals)
 	{
 		ListCell   *other;
@@ -511,7 +455,7 @@ plan_downgrade(RevisionPlan *plan, const char *target)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("a downgrade has one target"),
-				errdetail("\"%s\" names several.", target));
+				errdetail("\"%s\" names several.", ar_revision_excerpt(target)));
 	goal = downgrade_goal(plan, target, &branch, &branch_name);
 	root = downgrade_roots(map, goal, branch, branch_name, &root_count);
 	set = ar_revision_dependents_of(map, root, root_count);
@@ -630,7 +574,8 @@ downgrade_start(const RevisionPlan *plan, const char *branch)
 			errmsg("branch \"%s\" has several current revisions to count from", branch),
 			starts == NIL ? errdetail("There is nothing to go down from.") :
 			errdetail("They are %s.", ar_revision_list_names(map, starts)),
-			errhint("Name the revision to count from, as in 27c6-1; algo_ref.current() shows where the schema stands."));
+			starts == NIL ? errhint("algo_ref.current() shows where the schema stands.") :
+			errhint("Name the revision to count from, as in %s-1.", map->revision[linitial_int(starts)].id));
 }
 
 /*
@@ -707,7 +652,7 @@ plan_stamp(RevisionPlan *plan, const char *target)
 	if (goals == NIL && map->count > 0)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("identifier \"%s\" stands for no revision", target),
+				errmsg("identifier \"%s\" stands for no revision", ar_revision_excerpt(target)),
 				errhint("Say \"base\" if the base is meant."));
 	check_overlap(map, goals);
 
@@ -764,6 +709,21 @@ applied_tips(const RevisionPlan *plan, const bool *lineage)
 	return tips;
 }
 
+/*
+ * What is below some revisions; they themselves are only where another one is
+ * above them.
+ */
+static bool *
+set_below(const RevisionMap *map, const RevisionIndex *revisions, int32 count)
+{
+	List	   *direct = NIL;
+
+	for (int32 i = 0; i < count; i++)
+		for (int32 n = 0; n < AR_LINKS_COUNT(map->below, revisions[i]); n++)
+			direct = lappend_int(direct, AR_LINKS_ITEM(map->below, revisions[i], n));
+	return ar_revision_closure(map, list_array(direct), list_length(direct));
+}
+
 static RevisionIndex *
 list_array(List *revisions)
 {
@@ -783,122 +743,4 @@ set_of(const RevisionMap *map, const RevisionIndex *revisions, int32 count)
 	for (int32 i = 0; i < count; i++)
 		set[revisions[i]] = true;
 	return set;
-}
-
-/*
- * An applied revision is a row as long as nothing applied stands on it.
- */
-static void
-advance_run(RevisionHeads *heads, RevisionIndex r)
-{
-	const RevisionMap *map = heads->plan->map;
-	bool		up = heads->plan->direction == AR_UPGRADE;
-	RevisionIndex *lower = up ? heads->removed : heads->added;
-	int32	   *lower_count = up ? &heads->removed_count : &heads->added_count;
-	RevisionIndex *upper = up ? heads->added : heads->removed;
-	int32	   *upper_count = up ? &heads->added_count : &heads->removed_count;
-
-	upper[(*upper_count)++] = r;
-	stand_on(heads, r, up ? 1 : -1);
-	for (int32 i = 0; i < AR_LINKS_COUNT(map->below, r); i++)
-	{
-		RevisionIndex below = AR_LINKS_ITEM(map->below, r, i);
-
-		if (heads->state->standing[below] == (up ? 1 : 0))
-			lower[(*lower_count)++] = below;
-	}
-}
-
-static void
-advance_stamp(RevisionHeads *heads, RevisionIndex r)
-{
-	if (heads->plan->to_base)
-		heads->removed[heads->removed_count++] = r;
-	else if (row_position(heads, r) < 0)
-		heads->added[heads->added_count++] = r;
-}
-
-static void
-stand_on(RevisionHeads *heads, RevisionIndex r, int change)
-{
-	const RevisionMap *map = heads->plan->map;
-
-	for (int32 i = 0; i < AR_LINKS_COUNT(map->below, r); i++)
-		heads->state->standing[AR_LINKS_ITEM(map->below, r, i)] += change;
-}
-
-/*
- * A row that was to be taken away, and is one again by the same step, stays.
- */
-static void
-keep_rows(RevisionHeads *heads)
-{
-	int32		removed = 0;
-
-	for (int32 i = 0; i < heads->removed_count; i++)
-	{
-		bool		stays = false;
-
-		for (int32 j = 0; j < heads->added_count && !stays; j++)
-		{
-			if (heads->added[j] != heads->removed[i])
-				continue;
-			stays = true;
-			heads->added[j] = heads->added[--heads->added_count];
-		}
-		if (!stays)
-			heads->removed[removed++] = heads->removed[i];
-	}
-	heads->removed_count = removed;
-}
-
-static int32
-row_position(const RevisionHeads *heads, RevisionIndex r)
-{
-	for (int32 i = 0; i < heads->row_count; i++)
-		if (heads->row[i] == r)
-			return i;
-	return -1;
-}
-
-/*
- * Bring "row" up to date: what is added takes the place of what is removed,
- * pair by pair in the order of the rows.
- */
-static void
-replace_rows(RevisionHeads *heads)
-{
-	int32		paired = 0;
-	int32		kept = 0;
-
-	/* removed ones in the order of the rows, so that the first place is kept */
-	for (int32 n = 0; n < heads->removed_count; n++)
-		for (int32 m = n; m > 0; m--)
-		{
-			RevisionIndex earlier = heads->removed[m - 1];
-
-			if (row_position(heads, earlier) <= row_position(heads, heads->removed[m]))
-				break;
-			heads->removed[m - 1] = heads->removed[m];
-			heads->removed[m] = earlier;
-		}
-	if (heads->removed_count > 0)
-	{
-		int32		next = 0;
-
-		for (int32 i = 0; i < heads->row_count; i++)
-		{
-			if (next < heads->removed_count && heads->row[i] == heads->removed[next])
-			{
-				next++;
-				if (paired < heads->added_count)
-					heads->row[kept++] = heads->added[paired++];
-				continue;
-			}
-			heads->row[kept++] = heads->row[i];
-		}
-		heads->row_count = kept;
-	}
-	while (paired < heads->added_count)
-		heads->row[heads->row_count++] = heads->added[paired++];
 }

@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "revision/revision.h"
 #include "utils/builtins.h"
@@ -19,8 +20,14 @@
 /* Names of fewer characters match in full only. */
 #define PREFIX_NAME_MIN 4
 
+/* How many matches of an ambiguous prefix a message names. */
+#define MATCHES_SHOWN 5
+
 /* Longer than any branch, name and number of steps together. */
 #define IDENTIFIER_BYTES_MAX 1000
+
+/* Longer than anybody's list of heads. */
+#define LIST_BYTES_MAX (1024 * 1024)
 
 /* How much is shown of a text that is no identifier. */
 #define EXCERPT_BYTES 60
@@ -31,6 +38,7 @@ pg_noreturn static void refuse_identifier(const char *text, const char *detail);
 static RevisionIndex lookup(const RevisionMap *map, const char *word, const char *branch);
 static RevisionIndex lookup_prefix(const RevisionMap *map, const char *word,
 								   const char *branch, const bool *lineage);
+static char *matching_names(const RevisionMap *map, const char *word, const bool *lineage);
 static List *resolve_symbol(const RevisionMap *map, const char *branch, const char *symbol);
 static List *resolve_heads(const RevisionMap *map, const char *branch, bool one);
 static List *resolve_steps_down(const RevisionMap *map, const RevisionIdentifier *identifier);
@@ -46,6 +54,7 @@ ar_revision_identifier_parse(const char *text)
 	char	   *at = strchr(word, '@');
 
 	identifier->text = text;
+
 	if (strlen(text) > IDENTIFIER_BYTES_MAX)
 		refuse_identifier(ar_revision_excerpt(text), "It is too long.");
 	if (at)
@@ -141,6 +150,8 @@ ar_revision_split(const char *identifiers)
 	List	   *result = NIL;
 	const char *start = identifiers;
 
+	if (strlen(identifiers) > LIST_BYTES_MAX)
+		refuse_identifier(ar_revision_excerpt(identifiers), "It is too long.");
 	for (;;)
 	{
 		int			length = strcspn(start, ",");
@@ -180,7 +191,7 @@ ar_revision_branch(const RevisionMap *map, const char *branch)
 	ereport(ERROR,
 			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			errmsg("branch name \"%s\" is ambiguous", branch),
-			errdetail("It matches %s.", ar_revision_list_names(map, found)),
+			errdetail("It matches %s.", matching_names(map, branch, NULL)),
 			errhint("Give more of the name."));
 }
 
@@ -303,14 +314,45 @@ lookup_prefix(const RevisionMap *map, const char *word, const char *branch, cons
 				errcode(ERRCODE_UNDEFINED_OBJECT),
 				branch ? errmsg("revision \"%s\" does not exist on branch \"%s\"", word, branch) :
 				errmsg("revision \"%s\" does not exist", word),
-				errhint("algo_ref.history() lists the known revisions.  Ids and labels of up to three characters have to be given in full."));
+				pg_mbstrlen(word) < PREFIX_NAME_MIN ?
+				errhint("algo_ref.history() lists the known revisions.  Ids and labels of up to three characters have to be given in full.") :
+				errhint("algo_ref.history() lists the known revisions."));
 	if (list_length(found) > 1)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("revision identifier \"%s\" is ambiguous", word),
-				errdetail("It matches %s.", ar_revision_list_names(map, found)),
-				errhint("Give more of the id."));
+				errdetail("It matches %s.", matching_names(map, word, lineage)),
+				errhint("Give more of it."));
 	return linitial_int(found);
+}
+
+/*
+ * The ids and labels that begin with "word", for a message: the first of them.
+ */
+static char *
+matching_names(const RevisionMap *map, const char *word, const bool *lineage)
+{
+	StringInfoData names;
+	size_t		length = strlen(word);
+	int			found = 0;
+
+	initStringInfo(&names);
+	for (int32 i = 0; i < map->count + map->label_count; i++)
+	{
+		bool		is_id = i < map->count;
+		RevisionIndex r = is_id ? i : map->label_owner[i - map->count];
+		const char *name = is_id ? map->revision[r].id : map->label[i - map->count];
+
+		if (!has_prefix(name, word, length) || (lineage && !lineage[r]))
+			continue;
+		if (++found > MATCHES_SHOWN)
+		{
+			appendStringInfoString(&names, " and more");
+			break;
+		}
+		appendStringInfo(&names, "%s\"%s\"", found > 1 ? ", " : "", name);
+	}
+	return names.data;
 }
 
 static List *

@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 #include "revision/revision.h"
 
+static char *step_count(int64 steps);
 static void spread(const RevisionMap *map, const RevisionLinks *links, bool *set,
 				   const RevisionIndex *from, int32 count);
 
@@ -162,8 +163,7 @@ ar_revision_walk(const RevisionMap *map, RevisionIndex start, int64 steps,
 	{
 		const RevisionIndex *way;
 		int32		count;
-		int32		kept = 0;
-		RevisionIndex next = AR_BASE;
+		List	   *open = NIL;
 
 		CHECK_FOR_INTERRUPTS();
 		if (here == AR_BASE)
@@ -187,30 +187,31 @@ ar_revision_walk(const RevisionMap *map, RevisionIndex start, int64 steps,
 		{
 			if (lineage && steps > 0 && !lineage[way[i]])
 				continue;
-			next = way[i];
-			kept++;
+			open = lappend_int(open, way[i]);
 		}
-		if (kept == 1)
+		if (list_length(open) == 1)
 		{
-			here = next;
+			here = linitial_int(open);
+			list_free(open);
 			continue;
 		}
-		if (kept > 1)
+		if (open != NIL)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					errmsg("the walk of " INT64_FORMAT " steps %s from %s is ambiguous",
-						   steps > 0 ? steps : -steps, direction, ar_revision_place(map, start)),
-					errdetail("At %s it can go to %s.", ar_revision_place(map, here),
-							  ar_revision_names(map, way, count)),
-					errhint("Name the revision to go to, or the branch: branch@+1."));
+					errmsg("cannot walk %s %s from %s: the way is ambiguous",
+						   step_count(steps), direction, ar_revision_place(map, start)),
+					errdetail("From %s it goes to %s.", ar_revision_place(map, here),
+							  ar_revision_list_names(map, open)),
+					steps > 0 ? errhint("Name the revision to go to, or the branch to stay on, as in branch@+1.") :
+					errhint("Name the revision to go to."));
 		if (clip)
 			break;
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("cannot walk " INT64_FORMAT " steps %s from %s",
-					   steps > 0 ? steps : -steps, direction, ar_revision_place(map, start)),
-				errdetail("After " INT64_FORMAT " steps, at %s, there is no way on.",
-						  (steps > 0 ? steps : -steps) - left, ar_revision_place(map, here)),
+				errmsg("cannot walk %s %s from %s",
+					   step_count(steps), direction, ar_revision_place(map, start)),
+				errdetail("The way ends at %s, after %s.", ar_revision_place(map, here),
+						  step_count((steps > 0 ? steps : -steps) - left)),
 				errhint("algo_ref.history() lists the known revisions."));
 	}
 	return here;
@@ -238,6 +239,17 @@ char *
 ar_revision_place(const RevisionMap *map, RevisionIndex r)
 {
 	return r == AR_BASE ? pstrdup("the base") : psprintf("revision \"%s\"", map->revision[r].id);
+}
+
+/*
+ * "1 step", "2 steps"; for a message.
+ */
+static char *
+step_count(int64 steps)
+{
+	int64		count = steps < 0 ? -steps : steps;
+
+	return psprintf(INT64_FORMAT " step%s", count, count == 1 ? "" : "s");
 }
 
 static void

@@ -2,7 +2,7 @@
 \echo '4. Down to the revision that cannot be undone, and up again'
 \echo
 SET client_min_messages = warning;
-SELECT revision AS irreversible, message FROM algo_ref.script WHERE downgrade IS NULL ORDER BY load_order LIMIT 1
+SELECT revision AS irreversible, split_part(message, E'\n', 1) AS message FROM algo_ref.script WHERE downgrade IS NULL ORDER BY load_order LIMIT 1
 \gset
 \echo :irreversible: :message
 SELECT count(*) AS "revisions undone" FROM algo_ref.downgrade(:'irreversible');

@@ -3,7 +3,7 @@
 \echo
 \set ON_ERROR_STOP off
 \echo 'A revision that nobody knows:'
-SELECT * FROM algo_ref.upgrade('no-such-revision');
+SELECT * FROM algo_ref.upgrade('deadbeef');
 \echo
 \echo 'A syntax error, when the script is registered and not when it runs:'
 SELECT algo_ref.revision('a mistake', upgrade => E'CREATE TABLE a (id int);\nCREATE TABEL b (id int);');

@@ -15,6 +15,13 @@ BEGIN
       SELECT jsonb_agg(r) INTO result FROM algo_ref.resolve(target) r;
     WHEN 'heads' THEN
       SELECT jsonb_agg(revision) INTO result FROM algo_ref.heads();
+    WHEN 'bases' THEN
+      SELECT jsonb_agg(revision) INTO result FROM algo_ref.bases();
+    WHEN 'current' THEN
+      DELETE FROM algo_ref.version;
+      INSERT INTO algo_ref.version SELECT 'public', row, place, now()
+        FROM unnest(from_rows) WITH ORDINALITY AS u(row, place);
+      SELECT jsonb_agg(revision) INTO result FROM algo_ref.current('public');
     WHEN 'branches' THEN
       SELECT jsonb_agg(revision) INTO result FROM algo_ref.branches();
     WHEN 'history' THEN

@@ -31,6 +31,8 @@ def make_id(random, taken, style):
 def make_graph(random):
     """(id, revises, labels, depends_on), in load order"""
     n = random.choice([2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 25])
+    if random.random() < 0.005:
+        n = random.randint(60, 150)
     base_chance = random.choice([0.02, 0.1, 0.25])
     merge_chance = random.choice([0.0, 0.1, 0.25])
     recent_chance = random.choice([0.3, 0.6, 0.85])
@@ -156,13 +158,16 @@ class Questions:
         """(kind, target, rows); kinds are directions and names of functions."""
         random = self.random
         kind = random.choice(["upgrade"] * 5 + ["downgrade"] * 5 + ["stamp"] * 2 +
-                             ["resolve"] * 3 + ["history"] * 2 + ["heads", "branches"])
+                             ["resolve"] * 3 + ["history"] * 2 +
+                             ["current", random.choice(["heads", "bases", "branches"])])
         if kind in ("upgrade", "downgrade"):
             relative_chance = 0.5
             target = self.targets(relative_chance) if kind == "upgrade" else self.identifier(relative_chance)
             return [(kind, target, rows) for rows in self.orders(self.rows())]
         if kind == "stamp":
             return [(kind, self.targets(0.05), rows) for rows in self.orders(self.rows())]
+        if kind == "current":
+            return [(kind, None, self.rows())]
         if kind == "resolve":
             return [(kind, self.identifier(0.15), None)]
         if kind == "history":

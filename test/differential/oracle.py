@@ -105,6 +105,12 @@ class Oracle:
     def heads(self):
         return list(self.directory.revision_map.heads)
 
+    def bases(self):
+        return list(self.directory.revision_map.bases)
+
+    def current(self, rows):
+        return {s.revision for s in self.directory.get_all_current(tuple(rows))}
+
     def branches(self):
         return [s.revision for s in self.directory.walk_revisions() if s.is_branch_point]
 

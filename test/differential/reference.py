@@ -263,15 +263,15 @@ class Reference:
                 if start is BASE and steps < 0:
                     raise Refusal("down from the base")
                 goal = self.walk(start, steps, clip=clip)
-            if goal is not BASE:
-                goals.append(goal)
-            elif not clip:
+            if goal is BASE:
                 raise Refusal("ends at the base")
+            goals.append(goal)
         return unique(goals)
 
     def upgrade(self, target, rows):
         self.check_rows(rows)
-        goals = self.upgrade_goals(target, rows)
+        tips = self.tips(self.closure(rows))
+        goals = self.upgrade_goals(target, [r for r in rows if r in tips])
         self.check_overlap(goals)
         chosen = self.closure(goals) - self.closure(rows)
         order = self.descend(chosen, goals)
@@ -364,6 +364,7 @@ class Reference:
         start, end = text.split(":")
         starts = self.resolve(start) if start else []
         ends = self.upgrade_goals(end or "heads", starts, clip=True)
+        is_defined = True
         if "@" in start:
             branch = start.split("@")[0]
             if branch in self.position:
@@ -371,6 +372,11 @@ class Reference:
                     raise Refusal("not one label")
                 branch = next(iter(self.labels[branch]))
             ends = [e for e in ends if branch in self.labels[e]]
+            if not ends and not starts and end in ("", "heads"):
+                # all heads of the branch are effective ones
+                is_defined = False
+                ends = [h for h in self.heads if branch in self.labels[h]]
+                ends = [e for e in ends if e in self.tips(self.closure(ends))]
         above = self.closure(ends)
         if any(s not in above for s in starts):
             raise Refusal("not on one path")
@@ -381,7 +387,7 @@ class Reference:
             chosen &= self.reach(starts, self.children)
         order = self.descend(chosen, ends)
         if set(order) == chosen:
-            return order, True
+            return order, is_defined
         return order + sorted(chosen - set(order)), False
 
     def is_valid_order(self, order):

@@ -56,7 +56,7 @@ sub goes_on
 		'aaaa02', "$name: so does that of another schema");
 	is($node->safe_psql($database, 'SELECT count(DISTINCT id) = count(*), count(*) FROM algo_ref.log'), 't|6', "$name: and the log");
 	my ($status, $out, $err) = $node->psql($database, "SELECT * FROM algo_ref.downgrade('aaaa01')");
-	like($err, qr/revision "aaaa02" cannot be undone/, "$name: what cannot be undone still cannot");
+	like($err, qr/revision "aaaa02" is irreversible/, "$name: what cannot be undone still cannot");
 	return;
 }
 

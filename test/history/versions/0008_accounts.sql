@@ -27,7 +27,8 @@ WITH everybody AS (
 INSERT INTO accounts (user_id, name, currency)
 SELECT e.user_id, 'savings', 'GBP'
   FROM everybody e JOIN users u ON u.id = e.user_id
- WHERE u.email = 'ada@example.org';
+ WHERE u.email = 'ada@example.org'
+ ORDER BY e.id;
 $upgrade$,
   downgrade => $downgrade$
 DROP TABLE accounts;

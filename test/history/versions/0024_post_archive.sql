@@ -3,7 +3,10 @@ SELECT algo_ref.revision(
   id => '84b05ae1cd24',
   revises => '{b37d09ef4216}',
   upgrade => $upgrade$
-CREATE TABLE archive (LIKE posts INCLUDING COMMENTS, archived_at timestamptz NOT NULL DEFAULT now());
+-- Not LIKE: that names the NOT NULL constraints after posts, and a dump and
+-- restore of 18 then names those of posts anew.
+CREATE TABLE archive AS TABLE posts WITH NO DATA;
+ALTER TABLE archive ADD archived_at timestamptz NOT NULL DEFAULT now(), ADD PRIMARY KEY (id);
 CREATE TABLE archive_log (post_id bigint, note text);
 
 CREATE RULE posts_archive AS ON DELETE TO posts DO ALSO (

@@ -1,0 +1,151 @@
+-- Installing: among hostile objects, with all promises in the catalog.
+
+--
+-- Traps: what ours could be taken for, or could be made to call
+--
+
+SET client_min_messages = warning;
+CREATE SCHEMA trap;
+CREATE FUNCTION trap.spring() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a trap was sprung'; END $$;
+-- every function of the system's that we or our scripts might call, for every type that would fit better
+DO $$
+DECLARE
+  f text;
+BEGIN
+  FOREACH f IN ARRAY ARRAY['pg_extension_config_dump(text, text)', 'current_schema()',
+    'now()', 'clock_timestamp()', 'gen_random_uuid()', 'jsonb_in(text)', 'uuid_out(uuid)', 'array_to_string(text[], text)',
+    'quote_literal(text)', 'quote_ident(text)', 'length(text)', 'upper(text)', 'lower(text)', 'count(anyelement)', 'to_regclass(text)',
+    'texteq(text, text)', 'nameeq(name, name)', 'int8eq(bigint, bigint)', 'nextval(regclass)', 'currval(regclass)', 'set_config(text, text, boolean)']
+  LOOP
+    EXECUTE format('CREATE FUNCTION trap.%s RETURNS text LANGUAGE sql AS ''SELECT trap.spring()''', f);
+  END LOOP;
+END $$;
+CREATE FUNCTION trap.eq(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
+CREATE FUNCTION trap.eq(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
+CREATE FUNCTION trap.eq(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
+CREATE FUNCTION trap.eq(text[], text[]) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
+CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = text, RIGHTARG = text);
+CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = name, RIGHTARG = name);
+CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = bigint, RIGHTARG = bigint);
+CREATE OPERATOR trap.<> (FUNCTION = trap.eq, LEFTARG = text[], RIGHTARG = text[]);
+CREATE OPERATOR trap.@> (FUNCTION = trap.eq, LEFTARG = text[], RIGHTARG = text[]);
+CREATE OPERATOR trap.|| (FUNCTION = trap.eq, LEFTARG = text, RIGHTARG = text);
+CREATE DOMAIN trap.text AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN trap.name AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN trap.jsonb AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN trap.bytea AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN trap.uuid AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN trap.timestamptz AS pg_catalog.int4 CHECK (false);
+CREATE COLLATION trap."C" FROM "POSIX";
+-- our own names, also in the temporary schema
+CREATE TABLE trap.script (revision pg_catalog.text PRIMARY KEY);
+CREATE TABLE trap.version (schema pg_catalog.name, revision pg_catalog.text);
+CREATE TABLE trap.log (id int);
+CREATE TABLE trap.hook (event pg_catalog.text, function pg_catalog.text);
+CREATE TABLE trap.head_summary (load_order bigint);
+CREATE TEMP TABLE script (LIKE trap.script);
+CREATE TEMP TABLE version (LIKE trap.version);
+CREATE TEMP TABLE log (LIKE trap.log);
+CREATE TEMP TABLE hook (LIKE trap.hook);
+CREATE DOMAIN pg_temp.name AS pg_catalog.int4 CHECK (false);
+RESET client_min_messages;
+
+--
+-- An object under one of our names makes the installation fail
+--
+
+CREATE SCHEMA algo_ref;
+CREATE EXTENSION algo_ref;
+CREATE FUNCTION algo_ref.upgrade(target pg_catalog.text DEFAULT 'head', schema pg_catalog.name DEFAULT NULL, expect pg_catalog.text DEFAULT NULL)
+RETURNS pg_catalog.text LANGUAGE sql AS 'SELECT trap.spring()';
+CREATE EXTENSION algo_ref;
+DROP FUNCTION algo_ref.upgrade;
+DROP SCHEMA algo_ref;
+
+--
+-- Among the traps, everything works
+--
+
+SET search_path = trap, pg_temp, public, pg_catalog;
+CREATE EXTENSION algo_ref;
+CREATE SCHEMA app;
+SELECT algo_ref.revision('one', 'CREATE TABLE one (id int)', 'DROP TABLE one', id => 'one', revises => '{}', branch_labels => '{first}');
+SELECT algo_ref.revision('two', 'CREATE TABLE two (id int)', 'DROP TABLE two', id => 'two', depends_on => '{first}');
+SELECT algo_ref.revision('three', 'CREATE TABLE three (id int)', 'DROP TABLE three', id => 'three', revises => '{one}', splice => true);
+SELECT algo_ref.merge(message => 'both', id => 'both');
+SELECT algo_ref.edit('both', message => 'all');
+SELECT algo_ref.approve(':');
+CREATE FUNCTION app.hook(pg_catalog.jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'hook'; END $$;
+SELECT algo_ref.add_hook('after_run', 'app.hook(pg_catalog.jsonb)');
+SELECT revision FROM algo_ref.plan('heads');
+SELECT pg_catalog.length(algo_ref.plan_checksum('heads', schema => 'app'));
+SELECT revision FROM algo_ref.upgrade('heads', 'app');
+SELECT revision FROM algo_ref.downgrade('three', 'app');
+SELECT revision FROM algo_ref.stamp('heads', 'app');
+SELECT algo_ref.drop_hook('after_run', 'app.hook(pg_catalog.jsonb)');
+SELECT revision, is_head FROM algo_ref.current('app');
+SELECT schema, heads, behind, at_head, last_direction FROM algo_ref.status;
+SELECT revision FROM algo_ref.history('one:');
+SELECT revision FROM algo_ref.heads();
+SELECT revision FROM algo_ref.bases();
+SELECT revision FROM algo_ref.branches();
+SELECT algo_ref.resolve('heads');
+SELECT revision FROM algo_ref.show('both');
+SELECT algo_ref.graph();
+SELECT pg_catalog.count(*) FROM algo_ref.script(':');
+SELECT revision FROM algo_ref.downgrade('base', 'app');
+SELECT algo_ref.delete_revision('both');
+SET search_path = public;
+SELECT count(*) FROM trap.script;
+SELECT count(*) FROM trap.version;
+SET client_min_messages = warning;
+DROP SCHEMA trap, app CASCADE;
+RESET client_min_messages;
+DISCARD TEMP;
+
+--
+-- What the catalog promises
+--
+
+CREATE VIEW members AS
+  SELECT classid, objid FROM pg_depend
+  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+    AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'algo_ref');
+
+-- no member of the extension lies outside of its schema
+SELECT pg_describe_object(classid, objid, 0) COLLATE "C" AS member FROM members
+WHERE (pg_identify_object(classid, objid, 0)).schema IS DISTINCT FROM 'algo_ref' ORDER BY 1;
+-- every function, table, view and the schema has a comment; and every column of a table that is dumped
+SELECT pg_describe_object(classid, objid, 0) AS lacks_comment FROM members
+WHERE obj_description(objid, classid::regclass::name) IS NULL AND classid <> 'pg_type'::regclass
+  AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = objid AND classid = 'pg_class'::regclass AND relkind = 'S')
+ORDER BY 1;
+SELECT attrelid::regclass AS "table", attname AS lacks_comment
+FROM pg_attribute JOIN pg_extension ON extname = 'algo_ref' AND attrelid = ANY (extconfig) JOIN pg_class c ON c.oid = attrelid AND relkind = 'r'
+WHERE attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL
+ORDER BY 1, 2;
+
+-- who may execute what: reading is open to whoever may use the schema, all that changes something is not
+SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS function,
+  CASE provolatile WHEN 'v' THEN 'changes' ELSE 'reads' END AS kind,
+  has_function_privilege('public', p.oid, 'EXECUTE') AS public
+FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
+ORDER BY proname COLLATE "C", pg_get_function_identity_arguments(p.oid) COLLATE "C";
+SELECT count(*) AS wrong FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
+WHERE (provolatile = 'v') = has_function_privilege('public', p.oid, 'EXECUTE')
+  OR prosecdef OR proparallel = 's' OR proleakproof
+  OR (prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']);
+-- nothing at all on tables and the schema
+SELECT objid::regclass AS relation FROM members JOIN pg_class c ON classid = 'pg_class'::regclass AND objid = c.oid,
+  LATERAL (SELECT EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = 0) AS open) AS acl
+WHERE open ORDER BY 1;
+SELECT has_schema_privilege('public', 'algo_ref', 'USAGE') AS usage, has_schema_privilege('public', 'algo_ref', 'CREATE') AS "create";
+
+-- what pg_dump carries
+SELECT c::regclass AS dumped FROM pg_extension, unnest(extconfig) AS c WHERE extname = 'algo_ref' ORDER BY c::regclass::text COLLATE "C";
+
+-- and it goes without a trace
+DROP VIEW members;
+DROP EXTENSION algo_ref;
+SELECT count(*) FROM pg_namespace WHERE nspname = 'algo_ref';
+SELECT count(*) FROM pg_proc WHERE probin LIKE '%algo_ref%';
