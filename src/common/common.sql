@@ -31,6 +31,7 @@ COMMENT ON COLUMN algo_ref.hook.author IS 'role that added the hook';
 COMMENT ON COLUMN algo_ref.hook.created_at IS 'when it was added';
 
 REVOKE ALL ON algo_ref.hook FROM PUBLIC;
+REVOKE ALL ON SEQUENCE algo_ref.hook_id_seq FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('algo_ref.hook', '');
 SELECT pg_catalog.pg_extension_config_dump('algo_ref.hook_id_seq', '');

@@ -42,6 +42,7 @@ COMMENT ON COLUMN algo_ref.log.checksum IS 'checksum of the script as it was the
 COMMENT ON COLUMN algo_ref.log.error IS 'NULL: a step that fails is rolled back with its row';
 
 REVOKE ALL ON algo_ref.log FROM PUBLIC;
+REVOKE ALL ON SEQUENCE algo_ref.log_id_seq FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('algo_ref.log', '');
 SELECT pg_catalog.pg_extension_config_dump('algo_ref.log_id_seq', '');

@@ -59,14 +59,15 @@ ar_migrate_run_is_on(void)
  * Take the locks, read the state, and plan.  ar_migrate_run_close() ends what
  * is begun here, but for the locks.
  *
- * Raises 40001 if the transaction has one snapshot, and that does not show the
- * state as it is.
+ * Raises 40001 if there is something to do, but the transaction has one
+ * snapshot, and that does not show the state as it is.
  */
 void
 ar_migrate_run_plan(MigrationRun *run)
 {
 	bool		write_summary;
 	List	   *ids;
+	List	   *current;
 	RevisionMap *map;
 
 	ar_migrate_lock_schema(run->schema);
@@ -77,9 +78,7 @@ ar_migrate_run_plan(MigrationRun *run)
 		ar_revision_head_summary_lock();
 	run->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	run->rows = ar_migrate_version_read(run->versions, run->schema, run->snapshot);
-	ids = ar_migrate_version_ids(run->rows);
-	if (IsolationUsesXactSnapshot())
-		check_serializable(run->schema, ids);
+	ids = current = ar_migrate_version_ids(run->rows);
 	if (run->purge)
 	{
 		ar_migrate_version_forget(run->rows);
@@ -90,6 +89,9 @@ ar_migrate_run_plan(MigrationRun *run)
 	ar_migrate_version_check(map, run->schema, ids);
 	run->plan = ar_revision_plan(map, run->direction, run->target, ids);
 	run->heads = ar_revision_heads_begin(run->plan);
+	/* where nothing is left to do, it does not matter who did it */
+	if (IsolationUsesXactSnapshot() && (run->plan->count > 0 || run->purge))
+		check_serializable(run->schema, current);
 }
 
 /*

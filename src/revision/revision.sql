@@ -71,6 +71,7 @@ COMMENT ON COLUMN algo_ref.version.position IS 'place in the stable order of the
 COMMENT ON COLUMN algo_ref.version.since IS 'when this revision became a head of the schema';
 
 REVOKE ALL ON algo_ref.script, algo_ref.head_summary, algo_ref.version FROM PUBLIC;
+REVOKE ALL ON SEQUENCE algo_ref.script_load_order_seq FROM PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('algo_ref.script', '');
 SELECT pg_catalog.pg_extension_config_dump('algo_ref.script_load_order_seq', '');
