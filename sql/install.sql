@@ -54,11 +54,13 @@ RESET client_min_messages;
 -- An object under one of our names makes the installation fail
 --
 
+\set VERBOSITY terse
 CREATE SCHEMA algo_ref;
 CREATE EXTENSION algo_ref;
 CREATE FUNCTION algo_ref.upgrade(target pg_catalog.text DEFAULT 'head', schema pg_catalog.name DEFAULT NULL, expect pg_catalog.text DEFAULT NULL)
 RETURNS pg_catalog.text LANGUAGE sql AS 'SELECT trap.spring()';
 CREATE EXTENSION algo_ref;
+\set VERBOSITY default
 DROP FUNCTION algo_ref.upgrade;
 DROP SCHEMA algo_ref;
 

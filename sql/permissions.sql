@@ -19,14 +19,14 @@ SELECT count(*) FROM algo_ref.upgrade('one');
 
 CREATE TABLE calls (id int GENERATED ALWAYS AS IDENTITY, call text);
 INSERT INTO calls (call) VALUES
-  ($$algo_ref.add_hook('after_run', 'pg_catalog.jsonb_strip_nulls(jsonb)')$$),
+  ($$algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.approve('one')$$),
   ($$algo_ref.bases()$$),
   ($$algo_ref.branches()$$),
   ($$algo_ref.current()$$),
   ($$algo_ref.delete_revision('two')$$),
   ($$algo_ref.downgrade('base')$$),
-  ($$algo_ref.drop_hook('after_run', 'pg_catalog.jsonb_strip_nulls(jsonb)')$$),
+  ($$algo_ref.drop_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.edit('two', message => 'x')$$),
   ($$algo_ref.graph()$$),
   ($$algo_ref.heads()$$),

@@ -27,10 +27,10 @@ LANGUAGE sql AS $$
     SELECT s.revision AS upper, owner.revision AS lower
     FROM algo_ref.script s CROSS JOIN unnest(s.revises || s.depends_on) AS named (name) JOIN owner USING (name)
   )
-  SELECT format('%s: %s steps, %s out of order, %s at the end', direction,
+  SELECT format('%s: %s steps, %s out of order, %s at the end', check_plan.direction,
     (SELECT count(*) FROM step),
     (SELECT count(*) FROM link JOIN step u ON u.revision = upper JOIN step l ON l.revision = lower
-     WHERE CASE direction WHEN 'upgrade' THEN u.ordinal < l.ordinal ELSE u.ordinal > l.ordinal END),
+     WHERE CASE u.direction WHEN 'upgrade' THEN u.ordinal < l.ordinal ELSE u.ordinal > l.ordinal END),
     CASE WHEN heads = '{}' THEN 'nothing'
       WHEN heads = ARRAY(SELECT algo_ref.resolve('heads') ORDER BY 1) THEN 'the heads'
       ELSE 'something else' END)
@@ -112,7 +112,7 @@ SELECT pg_temp.register('r' || n, ARRAY['r' || CASE n WHEN 1 THEN 10000 ELSE n -
 SELECT count(*) FROM algo_ref.heads();
 DELETE FROM algo_ref.script;
 \o /dev/null
-SELECT pg_temp.register('r' || n, CASE n WHEN 1 THEN '{}' ELSE ARRAY['r' || n - 1] END, CASE n WHEN 3 THEN '{r5}' ELSE '{}' END)
+SELECT pg_temp.register('r' || n, CASE n WHEN 1 THEN '{}' ELSE ARRAY['r' || n - 1] END, CASE n WHEN 3 THEN '{r5}'::text[] ELSE '{}' END)
 FROM generate_series(20000, 1, -1) n;
 \o
 SELECT count(*) FROM algo_ref.heads();

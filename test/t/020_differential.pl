@@ -24,6 +24,8 @@ $ENV{PGHOST} = $node->host;
 $ENV{PGPORT} = $node->port;
 $ENV{PGDATABASE} = 'postgres';
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;
+# what Alembic keeps in sets comes in the same order each time
+$ENV{PYTHONHASHSEED} = 0;
 
 # returns status, output and errors
 sub compare
