@@ -1,9 +1,12 @@
 -- Functions that are called on the way.
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS algo_ref CASCADE;
-DROP ROLE IF EXISTS regress_algo_ref_owner, regress_algo_ref_other;
+DROP ROLE IF EXISTS regress_algo_ref_super, regress_algo_ref_owner, regress_algo_ref_other;
 RESET client_min_messages;
 CREATE EXTENSION algo_ref;
+-- a superuser whose name is the same everywhere
+CREATE ROLE regress_algo_ref_super SUPERUSER;
+SET SESSION AUTHORIZATION regress_algo_ref_super;
 
 CREATE TABLE heard (id int GENERATED ALWAYS AS IDENTITY, who text, what jsonb);
 CREATE FUNCTION hear(what jsonb) RETURNS void LANGUAGE plpgsql AS $$
@@ -172,4 +175,5 @@ DROP TABLE heard;
 DROP FUNCTION "Hear ""too""", look, refuse, set_it, migrate, other_hook;
 DROP PROCEDURE proc;
 REVOKE CREATE ON SCHEMA public FROM regress_algo_ref_owner, regress_algo_ref_other;
-DROP ROLE regress_algo_ref_owner, regress_algo_ref_other;
+RESET SESSION AUTHORIZATION;
+DROP ROLE regress_algo_ref_super, regress_algo_ref_owner, regress_algo_ref_other;

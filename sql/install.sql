@@ -20,16 +20,19 @@ BEGIN
     EXECUTE format('CREATE FUNCTION trap.%s RETURNS text LANGUAGE sql AS ''SELECT trap.spring()''', f);
   END LOOP;
 END $$;
-CREATE FUNCTION trap.eq(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
-CREATE FUNCTION trap.eq(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
-CREATE FUNCTION trap.eq(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
-CREATE FUNCTION trap.eq(text[], text[]) RETURNS boolean LANGUAGE sql AS 'SELECT trap.spring() IS NULL';
-CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = text, RIGHTARG = text);
-CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = name, RIGHTARG = name);
-CREATE OPERATOR trap.= (FUNCTION = trap.eq, LEFTARG = bigint, RIGHTARG = bigint);
-CREATE OPERATOR trap.<> (FUNCTION = trap.eq, LEFTARG = text[], RIGHTARG = text[]);
-CREATE OPERATOR trap.@> (FUNCTION = trap.eq, LEFTARG = text[], RIGHTARG = text[]);
-CREATE OPERATOR trap.|| (FUNCTION = trap.eq, LEFTARG = text, RIGHTARG = text);
+-- every operator that compares or joins, for every type of ours
+DO $$
+DECLARE
+  t text;
+  o text;
+BEGIN
+  FOREACH t IN ARRAY '{text,name,bigint,integer,oid,uuid,jsonb,text[],"char",boolean,bytea,timestamptz,regclass}'::text[] LOOP
+    EXECUTE format('CREATE FUNCTION trap.eq(%s, %s) RETURNS boolean LANGUAGE sql AS ''SELECT trap.spring() IS NULL''', t, t);
+    FOREACH o IN ARRAY '{=,<>,<,>,<=,>=,@>,<@,&&,~,||}'::text[] LOOP
+      EXECUTE format('CREATE OPERATOR trap.%s (FUNCTION = trap.eq, LEFTARG = %s, RIGHTARG = %s)', o, t, t);
+    END LOOP;
+  END LOOP;
+END $$;
 CREATE DOMAIN trap.text AS pg_catalog.int4 CHECK (false);
 CREATE DOMAIN trap.name AS pg_catalog.int4 CHECK (false);
 CREATE DOMAIN trap.jsonb AS pg_catalog.int4 CHECK (false);
@@ -48,6 +51,15 @@ CREATE TEMP TABLE version (LIKE trap.version);
 CREATE TEMP TABLE log (LIKE trap.log);
 CREATE TEMP TABLE hook (LIKE trap.hook);
 CREATE DOMAIN pg_temp.name AS pg_catalog.int4 CHECK (false);
+-- a conversion that is always at hand
+CREATE TYPE trap.bait AS (word pg_catalog.text);
+CREATE FUNCTION trap.bait(pg_catalog.text) RETURNS trap.bait LANGUAGE sql AS 'SELECT ROW(trap.spring())::trap.bait';
+CREATE CAST (pg_catalog.text AS trap.bait) WITH FUNCTION trap.bait(pg_catalog.text) AS IMPLICIT;
+CREATE FUNCTION trap.pg_extension_config_dump(trap.bait, trap.bait) RETURNS pg_catalog.text LANGUAGE sql AS 'SELECT trap.spring()';
+-- and what is new belongs to everybody
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC;
 RESET client_min_messages;
 
 --
@@ -69,7 +81,13 @@ DROP SCHEMA algo_ref;
 --
 
 SET search_path = trap, pg_temp, public, pg_catalog;
+-- (they work)
+SELECT now();
+SELECT '{}'::pg_catalog.text[] <> '{}'::pg_catalog.text[];
 CREATE EXTENSION algo_ref;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SCHEMAS FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON SEQUENCES FROM PUBLIC;
 CREATE SCHEMA app;
 SELECT algo_ref.revision('one', 'CREATE TABLE one (id int)', 'DROP TABLE one', id => 'one', revises => '{}', branch_labels => '{first}');
 SELECT algo_ref.revision('two', 'CREATE TABLE two (id int)', 'DROP TABLE two', id => 'two', depends_on => '{first}');
@@ -100,10 +118,26 @@ SELECT algo_ref.delete_revision('both');
 SET search_path = public;
 SELECT count(*) FROM trap.script;
 SELECT count(*) FROM trap.version;
+-- nothing of the extension refers to anything but itself and the system: no
+-- type, function, operator or collation
+SET search_path = pg_catalog, pg_temp;
+WITH RECURSIVE part AS (
+  SELECT classid, objid FROM pg_depend
+  WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'algo_ref')
+  UNION
+  SELECT d.classid, d.objid FROM pg_depend d JOIN part p ON d.refclassid = p.classid AND d.refobjid = p.objid
+  WHERE d.deptype IN ('i', 'a'))
+SELECT i.type, i.identity
+FROM pg_depend d JOIN part p ON d.classid = p.classid AND d.objid = p.objid,
+  LATERAL pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) AS i
+WHERE i.schema NOT IN ('algo_ref', 'pg_catalog', 'pg_toast')
+ORDER BY i.identity COLLATE "C";
+SET search_path = public;
 SET client_min_messages = warning;
 DROP SCHEMA trap, app CASCADE;
 RESET client_min_messages;
 DISCARD TEMP;
+SELECT count(*) FROM pg_default_acl;
 
 --
 -- What the catalog promises
@@ -117,15 +151,15 @@ CREATE VIEW members AS
 -- no member of the extension lies outside of its schema
 SELECT pg_describe_object(classid, objid, 0) COLLATE "C" AS member FROM members
 WHERE (pg_identify_object(classid, objid, 0)).schema IS DISTINCT FROM 'algo_ref' ORDER BY 1;
--- every function, table, view and the schema has a comment; and every column of a table that is dumped
+-- every function, table, view and the schema has a comment; and so has every column
 SELECT pg_describe_object(classid, objid, 0) AS lacks_comment FROM members
 WHERE obj_description(objid, classid::regclass::name) IS NULL AND classid <> 'pg_type'::regclass
   AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = objid AND classid = 'pg_class'::regclass AND relkind = 'S')
 ORDER BY 1;
-SELECT attrelid::regclass AS "table", attname AS lacks_comment
-FROM pg_attribute JOIN pg_extension ON extname = 'algo_ref' AND attrelid = ANY (extconfig) JOIN pg_class c ON c.oid = attrelid AND relkind = 'r'
+SELECT attrelid::regclass AS relation, attname AS lacks_comment
+FROM pg_attribute JOIN members ON classid = 'pg_class'::regclass AND objid = attrelid JOIN pg_class c ON c.oid = attrelid AND relkind <> 'S'
 WHERE attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL
-ORDER BY 1, 2;
+ORDER BY relname COLLATE "C", attnum;
 
 -- who may execute what: reading is open to whoever may use the schema, all that changes something is not
 SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS function,
@@ -137,7 +171,7 @@ SELECT count(*) AS wrong FROM pg_proc p JOIN members ON classid = 'pg_proc'::reg
 WHERE (provolatile = 'v') = has_function_privilege('public', p.oid, 'EXECUTE')
   OR prosecdef OR proparallel = 's' OR proleakproof
   OR (prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']);
--- nothing at all on tables and the schema
+-- nothing at all on tables, sequences and the schema
 SELECT objid::regclass AS relation FROM members JOIN pg_class c ON classid = 'pg_class'::regclass AND objid = c.oid,
   LATERAL (SELECT EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = 0) AS open) AS acl
 WHERE open ORDER BY 1;
@@ -151,3 +185,22 @@ DROP VIEW members;
 DROP EXTENSION algo_ref;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'algo_ref';
 SELECT count(*) FROM pg_proc WHERE probin LIKE '%algo_ref%';
+
+--
+-- Again, and where and by whom it cannot be installed
+--
+
+CREATE EXTENSION algo_ref SCHEMA public;
+CREATE ROLE regress_algo_ref_plain;
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_algo_ref_plain', current_database()); END $$;
+SET ROLE regress_algo_ref_plain;
+\set VERBOSITY terse
+CREATE EXTENSION algo_ref;
+\set VERBOSITY default
+RESET ROLE;
+DO $$ BEGIN EXECUTE format('REVOKE CREATE ON DATABASE %I FROM regress_algo_ref_plain', current_database()); END $$;
+DROP ROLE regress_algo_ref_plain;
+CREATE EXTENSION algo_ref;
+CREATE EXTENSION algo_ref;
+ALTER EXTENSION algo_ref SET SCHEMA public;
+SELECT count(*) FROM algo_ref.script;

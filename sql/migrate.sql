@@ -367,6 +367,29 @@ DROP TABLE person, note;
 DROP TYPE mood;
 SELECT revision FROM algo_ref.stamp('base');
 
+--
+-- A script that registers another one, and a run that fails half-way
+--
+
+SELECT algo_ref.revision('register', $$SELECT algo_ref.revision('registered', 'CREATE TABLE registered (id int)', 'DROP TABLE registered', id => 'r2', revises => '{r1}')$$,
+  'SELECT 1', id => 'r1', revises => '{}');
+-- the plan is the one that was made before
+SELECT revision FROM algo_ref.upgrade('r1@head');
+SELECT revision FROM algo_ref.upgrade('r1@head');
+SELECT algo_ref.revision('fine', 'CREATE TABLE fine (id int)', 'DROP TABLE fine', id => 'r3', revises => '{r2}');
+SELECT algo_ref.revision('not fine', E'INSERT INTO fine VALUES (1);\nINSERT INTO fine VALUES (1 / 0)', 'DELETE FROM fine', id => 'r4', revises => '{r3}');
+SELECT count(*) AS steps FROM algo_ref.log \gset
+SELECT revision FROM algo_ref.upgrade('r4');
+SELECT * FROM applied WHERE schema = 'app';
+SELECT relations();
+SELECT count(*) - :steps AS more_steps FROM algo_ref.log;
+-- a notice, too, says where it comes from, to whoever wants to see it
+\set SHOW_CONTEXT always
+SELECT algo_ref.edit('r4', upgrade => E'\n\nDROP TABLE IF EXISTS no_such_table');
+SELECT revision FROM algo_ref.upgrade('r4');
+\set SHOW_CONTEXT errors
+SELECT revision FROM algo_ref.downgrade('r1@base');
+
 DROP FUNCTION relations;
 DROP VIEW applied;
 SET client_min_messages = warning;

@@ -167,7 +167,7 @@ SELECT * FROM algo_ref.upgrade('try');
 -- a run within a run
 SELECT try('SELECT algo_ref.upgrade(''heads'')');
 SELECT * FROM algo_ref.upgrade('try');
-SELECT try($$DO $do$ BEGIN PERFORM algo_ref.stamp('base', purge => true); EXCEPTION WHEN object_in_use THEN RAISE WARNING 'refused'; END $do$$$);
+SELECT try($script$DO $do$ BEGIN PERFORM algo_ref.stamp('base', purge => true); EXCEPTION WHEN object_in_use THEN RAISE WARNING 'refused'; END $do$$script$);
 SELECT revision FROM algo_ref.upgrade('try');
 SELECT revision FROM algo_ref.downgrade('try@base');
 -- after an error, all is as it was

@@ -1,9 +1,12 @@
 -- Who may do what.
 SET client_min_messages = warning;
 DROP EXTENSION IF EXISTS algo_ref CASCADE;
-DROP ROLE IF EXISTS regress_algo_ref_reader, regress_algo_ref_nobody, regress_algo_ref_owner, regress_algo_ref_author, regress_algo_ref_mallory;
+DROP ROLE IF EXISTS regress_algo_ref_super, regress_algo_ref_caller, regress_algo_ref_reader, regress_algo_ref_nobody, regress_algo_ref_owner, regress_algo_ref_author, regress_algo_ref_mallory;
 RESET client_min_messages;
 CREATE EXTENSION algo_ref;
+-- a superuser whose name is the same everywhere
+CREATE ROLE regress_algo_ref_super SUPERUSER;
+SET SESSION AUTHORIZATION regress_algo_ref_super;
 CREATE ROLE regress_algo_ref_nobody;
 CREATE ROLE regress_algo_ref_reader;
 CREATE ROLE regress_algo_ref_owner;
@@ -35,7 +38,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.plan('heads')$$),
   ($$algo_ref.plan_checksum('heads')$$),
   ($$algo_ref.resolve('heads')$$),
-  ($$algo_ref.revision('x', 'CREATE TABLE x (id int)', id => 'x')$$),
+  ($$algo_ref.revision('x', 'CREATE TABLE x (id int)', id => 'x', revises => '{two}')$$),
   ($$algo_ref.schema_status()$$),
   ($$algo_ref.script('one')$$),
   ($$algo_ref.show('one')$$),
@@ -87,6 +90,45 @@ SELECT revision FROM algo_ref.plan('heads');
 SELECT schema, heads, behind FROM algo_ref.status;
 RESET ROLE;
 SELECT state() = :'before' AS unchanged;
+
+-- no role writes to the tables by itself, whatever functions it may call
+CREATE ROLE regress_algo_ref_caller;
+GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_caller;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref TO regress_algo_ref_caller;
+CREATE FUNCTION try_as(who name, command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('SET LOCAL ROLE %I', who);
+  EXECUTE command;
+  RAISE SQLSTATE 'DONE0';
+EXCEPTION
+  WHEN SQLSTATE 'DONE0' THEN
+    RETURN 'done';
+  WHEN OTHERS THEN
+    RETURN SQLSTATE;
+END $$;
+SELECT relkind, command, try_as(r, format(command, 'algo_ref.' || relname, last.attname)) AS outcome,
+  array_agg(DISTINCT substr(r, 18) ORDER BY substr(r, 18)) AS roles, count(DISTINCT relname) > 2 AS on_all
+FROM pg_class c,
+  LATERAL (SELECT attname FROM pg_attribute WHERE attrelid = c.oid ORDER BY attnum DESC LIMIT 1) AS last,
+  unnest(CASE relkind
+    WHEN 'S' THEN '{SELECT nextval(%L),"SELECT setval(%L, 1)"}'
+    ELSE '{INSERT INTO %s DEFAULT VALUES,UPDATE %s SET %I = NULL,DELETE FROM %s,TRUNCATE %s,LOCK TABLE %s,SELECT FROM %s FOR UPDATE,DROP TABLE %s}'
+    END::text[]) AS command,
+  unnest('{regress_algo_ref_nobody,regress_algo_ref_reader,regress_algo_ref_caller}'::name[]) AS r
+WHERE relnamespace = 'algo_ref'::regnamespace AND relkind IN ('r', 'S')
+GROUP BY 1, 2, 3 ORDER BY relkind, command COLLATE "C", 3;
+-- who may call all functions, but read no table, changes what it may not see
+UPDATE calls SET call = replace(call, 'add_hook(''after_run''', 'add_hook(''after_step''');
+SELECT algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)');
+SELECT algo_ref.revision('three', '', '', id => 'three', revises => '{one}');
+SET client_min_messages = warning;
+SELECT call, try_as('regress_algo_ref_super', 'SELECT * FROM ' || call) AS super, try_as('regress_algo_ref_caller', 'SELECT * FROM ' || call) AS caller
+FROM calls ORDER BY id;
+RESET client_min_messages;
+SELECT algo_ref.delete_revision('three');
+SELECT algo_ref.drop_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)');
+SELECT state() = :'before' AS unchanged;
+
 -- the history is there for those who may read scripts but not states
 GRANT SELECT ON algo_ref.script TO regress_algo_ref_nobody;
 SET ROLE regress_algo_ref_nobody;
@@ -151,6 +193,13 @@ SET ROLE regress_algo_ref_mallory;
 SELECT algo_ref.edit('evil', upgrade => 'ALTER ROLE regress_algo_ref_mallory SUPERUSER');
 RESET ROLE;
 SELECT revision FROM algo_ref.upgrade('evil');
+-- the caller is the owner of a function that runs with its owner's rights
+CREATE FUNCTION app.deploy() RETURNS SETOF text SECURITY DEFINER SET search_path = app LANGUAGE sql
+AS 'SELECT revision FROM algo_ref.upgrade(''evil'')';
+GRANT USAGE ON SCHEMA app TO regress_algo_ref_mallory;
+SET ROLE regress_algo_ref_mallory;
+SELECT app.deploy();
+RESET ROLE;
 -- an author who is gone
 SELECT algo_ref.approve('evil');
 UPDATE algo_ref.script SET author = 'regress_algo_ref_gone' WHERE revision = 'evil';
@@ -203,5 +252,8 @@ SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
 DROP EXTENSION algo_ref;
 DROP TABLE calls;
-DROP FUNCTION outcome, state;
-DROP ROLE regress_algo_ref_reader, regress_algo_ref_nobody, regress_algo_ref_author, regress_algo_ref_owner, regress_algo_ref_mallory;
+DROP FUNCTION outcome, state, try_as;
+RESET SESSION AUTHORIZATION;
+DROP ROLE regress_algo_ref_super, regress_algo_ref_caller, regress_algo_ref_reader, regress_algo_ref_nobody, regress_algo_ref_author, regress_algo_ref_owner, regress_algo_ref_mallory;
+CREATE EXTENSION algo_ref;
+RESET client_min_messages;

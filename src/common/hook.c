@@ -57,7 +57,8 @@ typedef struct Hook
 	char	   *function;		/* schema.name(jsonb) */
 	char	   *author;
 	TimestampTz created_at;
-	bool		pins_role;		/* the role that has connected does not trust it */
+	bool		pins_role;		/* the role that has connected does not trust
+								 * it */
 	FmgrInfo	flinfo;
 } Hook;
 
