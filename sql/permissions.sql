@@ -133,7 +133,7 @@ SELECT state() = :'before' AS unchanged;
 GRANT SELECT ON algo_ref.script TO regress_algo_ref_nobody;
 SET ROLE regress_algo_ref_nobody;
 SELECT revision, is_current FROM algo_ref.history();
-SELECT outcome('SELECT algo_ref.current()') AS current, outcome('SELECT algo_ref.history(''current:'')') AS history, outcome('TABLE algo_ref.status') AS status;
+SELECT outcome('SELECT algo_ref.current()') AS current, outcome('SELECT algo_ref.history(''current:'')') AS history, outcome('SELECT algo_ref.script('':current'')') AS script, outcome('TABLE algo_ref.status') AS status;
 RESET ROLE;
 
 --

@@ -158,6 +158,9 @@ INSERT INTO algo_ref.version VALUES ('team_a', 'c3', 1, now()), ('team_b', 'd4',
 SELECT algo_ref.script('current');
 SELECT algo_ref.edit('current', message => 'nothing at all');
 SELECT algo_ref.approve('current');
+SELECT count(*) > 1 AS several, bool_or(script LIKE '%id => ''c3''%') AS with_it FROM algo_ref.script('base:current');
+SELECT algo_ref.approve('current:c3');
+SELECT algo_ref.script('current:current:');
 ROLLBACK;
 
 -- a broken graph is put right by full ids

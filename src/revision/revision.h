@@ -188,6 +188,8 @@ extern RevisionIndex *ar_revision_descend(const RevisionMap *map, const bool *se
 extern RevisionPlan *ar_revision_plan(const RevisionMap *map, RevisionDirection direction,
 									  const char *target, List *rows);
 extern const char *ar_revision_direction_name(RevisionDirection direction);
+extern bool ar_revision_names_current(const char *range);
+extern char *ar_revision_range_expand(const RevisionMap *map, const char *range, List *current);
 extern List *ar_revision_history(const RevisionMap *map, const char *range);
 extern List *ar_revision_filter_branch(const RevisionMap *map, List *revisions, const char *branch);
 extern List *ar_revision_current(const RevisionMap *map, List *rows);

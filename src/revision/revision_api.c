@@ -39,8 +39,6 @@ static Datum links_array(const RevisionMap *map, const RevisionLinks *links, Rev
 static Datum label_array(const RevisionMap *map, RevisionIndex r);
 static TimestampTz row_since(List *rows, const char *id, bool *found);
 static List *known_rows(const RevisionMap *map, List *rows);
-static char *expand_range(const RevisionMap *map, const char *range, List *current);
-static char *expand_end(const RevisionMap *map, char *end, List *current);
 
 PG_FUNCTION_INFO_V1(algo_ref_plan);
 PG_FUNCTION_INFO_V1(algo_ref_plan_checksum);
@@ -281,14 +279,14 @@ algo_ref_history(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	/* who may not see the state gets the history without it */
-	if (range && strstr(range, "current"))
+	if (range && ar_revision_names_current(range))
 		ar_state_table_check_select("version");
 	if (schema && ar_state_table_may_select("version"))
 		rows = known_rows(map, ar_revision_row_ids(schema, GetActiveSnapshot()));
 	current = ar_revision_current(map, rows);
 	is_current = ar_revision_empty_set(map);
 	if (range)
-		range = expand_range(map, range, current);
+		range = ar_revision_range_expand(map, range, current);
 	revisions = ar_revision_history(map, range);
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, current)
@@ -589,29 +587,4 @@ known_rows(const RevisionMap *map, List *rows)
 			known = lappend(known, lfirst(cell));
 	}
 	return known;
-}
-
-/*
- * A range in which "current" stands for the current revisions.
- */
-static char *
-expand_range(const RevisionMap *map, const char *range, List *current)
-{
-	char	   *start = pstrdup(range);
-	char	   *end = strchr(start, ':');
-
-	if (end == NULL)
-		return start;
-	*end++ = '\0';
-	return psprintf("%s:%s", expand_end(map, start, current), expand_end(map, end, current));
-}
-
-static char *
-expand_end(const RevisionMap *map, char *end, List *current)
-{
-	if (strcmp(end, "current") != 0)
-		return end;
-	if (list_length(current) > 1)
-		ar_revision_refuse_several(map, end, current);
-	return current == NIL ? pstrdup("base") : pstrdup(map->revision[linitial_int(current)].id);
 }

@@ -136,6 +136,8 @@ ar_revision_ids_of(StateTable *scripts, const char *identifier, Snapshot snapsho
 	map = ar_revision_map_load(snapshot);
 	if (strchr(identifier, ':'))
 	{
+		if (ar_revision_names_current(identifier))
+			identifier = ar_revision_range_expand(map, identifier, current_revisions(map, snapshot));
 		found = list_copy(ar_revision_history(map, identifier));
 		list_sort(found, list_int_cmp);
 	}

@@ -36,7 +36,7 @@ algo_ref_script(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	ar_state_table_check_select("script");
-	if (strcmp(identifier, "current") == 0)
+	if (ar_revision_names_current(identifier))
 		ar_state_table_check_select("version");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	scripts = ar_state_table_open("script", AccessShareLock);

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+static char *expand_end(const RevisionMap *map, char *end, List *current);
 static List *effective_heads(const RevisionMap *map, const char *branch);
 static void take_rows(RevisionPlan *plan, List *rows);
 static void plan_upgrade(RevisionPlan *plan, const char *target);
@@ -77,6 +78,44 @@ ar_revision_direction_name(RevisionDirection direction)
 			return "stamp";
 	}
 	return NULL;
+}
+
+/*
+ * Is "current" what is named, or an end of the range?
+ */
+bool
+ar_revision_names_current(const char *range)
+{
+	const char *colon = strchr(range, ':');
+
+	if (colon == NULL)
+		return strcmp(range, "current") == 0;
+	return strncmp(range, "current:", 8) == 0 || strcmp(colon + 1, "current") == 0;
+}
+
+/*
+ * A range in which "current" stands for the current revisions.
+ */
+char *
+ar_revision_range_expand(const RevisionMap *map, const char *range, List *current)
+{
+	char	   *start = pstrdup(range);
+	char	   *end = strchr(start, ':');
+
+	if (end == NULL || strchr(end + 1, ':'))
+		return start;
+	*end++ = '\0';
+	return psprintf("%s:%s", expand_end(map, start, current), expand_end(map, end, current));
+}
+
+static char *
+expand_end(const RevisionMap *map, char *end, List *current)
+{
+	if (strcmp(end, "current") != 0)
+		return end;
+	if (list_length(current) > 1)
+		ar_revision_refuse_several(map, end, current);
+	return current == NIL ? pstrdup("base") : pstrdup(map->revision[linitial_int(current)].id);
 }
 
 /*

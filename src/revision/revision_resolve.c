@@ -74,7 +74,7 @@ ar_revision_identifier_parse(const char *text)
 	if (word[0] == '\0')
 		refuse_identifier(text, "It is empty.");
 	if (strchr(word, ':'))
-		refuse_identifier(text, "A range can be given to algo_ref.history() only.");
+		refuse_identifier(text, "A range of revisions cannot be used here.");
 	identifier->is_relative = parse_relative(identifier, word);
 	if (!identifier->is_relative)
 		identifier->symbol = word;
