@@ -81,6 +81,25 @@ sub ends_badly
 	return;
 }
 
+# The server may not have seen yet that a backend of it was killed, or the signal
+# came when the backend was gone.
+sub wait_for_restart
+{
+	my ($offset) = @_;
+
+	for (1 .. 30)
+	{
+		my $log = slurp_file($node->logfile, $offset);
+		if ($log =~ /was terminated by signal 9/)
+		{
+			$node->wait_for_log(qr/database system is ready to accept connections/, $offset);
+			return;
+		}
+		usleep(100_000);
+	}
+	return;
+}
+
 my $upgrade = begin_upgrade();
 wait_for_sleep();
 $node->safe_psql($database, 'SELECT pg_cancel_backend(' . victim() . ')');
@@ -108,10 +127,11 @@ for my $round (1 .. $rounds)
 	$upgrade = begin_upgrade();
 	$node->poll_query_until($database, "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'victim'");
 	my $pid = victim();
+	my $offset = -s $node->logfile;
 	usleep(int(rand(350_000)));
 	kill 'KILL', $pid if $pid;
 	finish($upgrade->{run});
-	$node->poll_query_until($database, 'SELECT NOT pg_is_in_recovery()');
+	wait_for_restart($offset);
 	my $done = $node->safe_psql($database, "SELECT revision FROM algo_ref.version") eq 'last';
 	if ($done)
 	{
