@@ -13,6 +13,7 @@
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "revision/revision.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 /* A script up to this size is shown whole with an error. */
@@ -34,6 +35,7 @@ static int	skip_blanks(const char *text, int location, int end);
 static int	statement_end(const char *text, const RawStmt *raw, int text_length);
 static void check_allowed(const char *text, const ScriptStatement *statement,
 						  RevisionDirection direction, const char *revision);
+static bool reads_strings_otherwise(const VariableSetStmt *set);
 static const char *transaction_command(TransactionStmtKind kind);
 static int	script_errposition(const char *text, int location, RevisionDirection direction,
 							   const char *revision);
@@ -320,6 +322,32 @@ check_allowed(const char *text, const ScriptStatement *statement,
 				errhint("A script has no client to send rows to; copy them into a table."),
 				script_errposition(text, statement->location, direction, revision));
 	}
+	if (IsA(stmt, VariableSetStmt) && reads_strings_otherwise(castNode(VariableSetStmt, stmt)))
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("\"standard_conforming_strings\" cannot be turned off in a migration script"),
+				errdetail("A script is read as a whole, with the setting on."),
+				errhint("Write strings that have escapes as E'...'."),
+				script_errposition(text, statement->location, direction, revision));
+}
+
+/*
+ * Does it turn standard_conforming_strings off?  What follows would mean
+ * something else than what was read.
+ */
+static bool
+reads_strings_otherwise(const VariableSetStmt *set)
+{
+	A_Const    *value;
+	bool		is_on = true;
+
+	if (set->kind != VAR_SET_VALUE || list_length(set->args) != 1 ||
+		pg_strcasecmp(set->name, "standard_conforming_strings") != 0)
+		return false;
+	value = linitial_node(A_Const, set->args);
+	if (IsA(&value->val, Integer))
+		return intVal(&value->val) == 0;
+	return IsA(&value->val, String) && parse_bool(strVal(&value->val), &is_on) && !is_on;
 }
 
 /*
