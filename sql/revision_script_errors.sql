@@ -28,13 +28,13 @@ CREATE TABLE t (
   id int,
 );
 $upgrade$);
--- a long script is shown around the error only, and so is the message
 -- strings are read in one way only
 SELECT algo_ref.revision('m', $$SET standard_conforming_strings = on; SELECT 1; SET LOCAL Standard_Conforming_Strings TO 'of'; SELECT 'a\nb'$$, id => 'x', revises => '{}');
 SELECT algo_ref.revision('m', 'SET standard_conforming_strings = 0', id => 'x', revises => '{}');
 SELECT algo_ref.revision('m', 'SET SESSION standard_conforming_strings = no', id => 'x', revises => '{}');
 SELECT algo_ref.revision('m', 'SET standard_conforming_strings = on; RESET standard_conforming_strings; SET standard_conforming_strings TO DEFAULT; SET standard_conforming_strings = 1', id => 'x', revises => '{}');
 SELECT algo_ref.delete_revision('x');
+-- a long script is shown around the error only, and so is the message
 SELECT algo_ref.revision('m', repeat(E'SELECT 1;\n', 100000) || E'SELEC 2;\n' || repeat(E'SELECT 3;\n', 100000), id => 'x', revises => '{}');
 SELECT algo_ref.revision('m', repeat(E'SELECT ''ä'' ', 1000) || ' SELEC', id => 'x', revises => '{}');
 \set VERBOSITY terse
