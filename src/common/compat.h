@@ -9,7 +9,43 @@
 
 #include "postgres.h"
 
+#include "postmaster/bgworker.h"
+#include "storage/lock.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
+#include "tcop/pquery.h"
 #include "utils/acl.h"
+
+/*
+ * 17 lets a background worker connect as a role that may not log in (any
+ * more).
+ */
+#ifdef BGWORKER_BYPASS_ROLELOGINCHECK
+#define AR_BGWORKER_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define AR_BGWORKER_CONNECT_FLAGS 0
+#endif
+
+/*
+ * 17 numbers processes by their place among the PGPROCs; before, backends had
+ * ids of their own.
+ */
+#if PG_VERSION_NUM >= 170000
+#define ar_vxid_proc(vxid) ProcNumberGetProc((vxid).procNumber)
+#else
+#define ar_vxid_proc(vxid) BackendIdGetProc((vxid).backendId)
+#endif
+
+/*
+ * 18 took the argument "run_once" from PortalRun().
+ */
+#if PG_VERSION_NUM >= 180000
+#define ar_portal_run(portal, receiver, completion) \
+	PortalRun(portal, FETCH_ALL, true, receiver, receiver, completion)
+#else
+#define ar_portal_run(portal, receiver, completion) \
+	PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, completion)
+#endif
 
 /*
  * 16 replaced the per-catalog functions pg_proc_aclcheck() and so on by one
@@ -33,6 +69,10 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 			return ACLCHECK_NO_PRIV;
 	}
 }
+
+/* Likewise pg_class_ownercheck() by object_ownercheck(). */
+#define object_ownercheck(classid, objectid, roleid) \
+	(AssertMacro((classid) == RelationRelationId), pg_class_ownercheck(objectid, roleid))
 #endif
 
 /*

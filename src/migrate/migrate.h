@@ -9,7 +9,11 @@
 #include "common/hook.h"
 #include "common/state_table.h"
 #include "fmgr.h"
+#include "nodes/primnodes.h"
 #include "revision/revision.h"
+#include "storage/itemptr.h"
+#include "storage/lockdefs.h"
+#include "utils/jsonb.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
@@ -67,6 +71,10 @@ typedef struct MigrationRun
 	bool		pins_role;		/* scripts must not change roles */
 	HookSet    *hooks;
 	MemoryContext step_context; /* reset for each step */
+
+	/* the deploy door */
+	bool		commits;		/* commits may come between statements */
+	void		(*before_statement) (void); /* or NULL */
 } MigrationRun;
 
 /* What a script did. */
@@ -85,14 +93,24 @@ typedef struct StepRecord
 	Interval	duration;
 	ScriptResult result;
 	bytea	   *checksum;		/* NULL: the script is unknown */
+	Jsonb	   *error;			/* NULL: none */
 } StepRecord;
 
 /* migrate_lock.c */
 extern void ar_migrate_lock_schema(const char *schema);
 
+/* migrate_api.c */
+extern bool ar_migrate_is_done(const MigrationRun *run);
+extern void ar_migrate_check_expected(const MigrationRun *run, const char *expect);
+
 /* migrate_run.c */
 extern bool ar_migrate_run_is_on(void);
+extern void ar_migrate_run_set_on(bool on);
 extern void ar_migrate_run_plan(MigrationRun *run);
+extern void ar_migrate_run_read(MigrationRun *run);
+extern void ar_migrate_run_prepare(MigrationRun *run);
+extern void ar_migrate_run_announce(const MigrationRun *run, RevisionIndex r);
+extern void ar_migrate_run_hooks(MigrationRun *run, HookEvent event, int32 step);
 extern void ar_migrate_run_carry_out(MigrationRun *run, ReturnSetInfo *result);
 extern void ar_migrate_run_close(MigrationRun *run);
 extern StoredScript *ar_migrate_run_script(const MigrationRun *run, int32 step);
@@ -103,6 +121,7 @@ extern void ar_migrate_log_write(const MigrationRun *run, const StepRecord *reco
 
 /* migrate_check.c */
 extern void ar_migrate_check(MigrationRun *run);
+extern void ar_migrate_check_script(MigrationRun *run, const StoredScript *script);
 
 /* migrate_enum.c */
 typedef struct EnumCheck EnumCheck;
@@ -113,6 +132,9 @@ extern void ar_migrate_enum_check(EnumCheck *check, const StoredScript *script, 
 /* migrate_script.c */
 extern ScriptResult ar_migrate_script_execute(const MigrationRun *run, const char *revision,
 											  const char *text);
+extern ScriptResult ar_migrate_script_execute_portion(const MigrationRun *run,
+													  const char *revision, const char *text,
+													  int first, int count);
 extern char *ar_migrate_script_path(const char *schema);
 
 /* migrate_end.c: what a commit would do at the end of a script */
@@ -144,5 +166,131 @@ extern void ar_migrate_version_check(const RevisionMap *map, const char *schema,
 extern void ar_migrate_version_forget(MigrationRows *rows);
 extern void ar_migrate_version_follow(MigrationRows *rows, const RevisionHeads *heads);
 extern void ar_migrate_version_write(MigrationRows *rows);
+
+/*
+ * The deploy door.  A run of it holds a session-level lock on its target
+ * schema (migrate_job.c), commits per revision, never stands in a lock queue
+ * (migrate_foresee.c), and lets a worker run what refuses a transaction
+ * (migrate_worker.c).  The schema's row in algo_ref.job says where it stands.
+ */
+
+/* A relation that a revision is going to lock, and how. */
+typedef struct MigrateLock
+{
+	Oid			relid;
+	LOCKMODE	mode;
+} MigrateLock;
+
+/* migrate_foresee.c */
+extern Oid	ar_migrate_lock_find_relation(RangeVar *name);
+extern List *ar_migrate_lock_indexes_of(Oid relid);
+extern List *ar_migrate_lock_foresee(List *statements);
+extern const MigrateLock *ar_migrate_lock_all(List *locks);
+extern char *ar_migrate_lock_holders(const MigrateLock *lock);
+extern void ar_migrate_lock_report(const MigrateLock *lock, int64 waited_ms);
+extern void ar_migrate_lock_dismiss_autovacuum(const MigrateLock *lock);
+
+/* What a run does at the moment, as algo_ref.progress shows it. */
+typedef enum MigrateJobState
+{
+	AR_JOB_RUNNING,				/* statements in a transaction */
+	AR_JOB_WAITING,				/* for locks on relations */
+	AR_JOB_IN_WORKER,			/* the statement after "statement" was given
+								 * to a worker */
+	AR_JOB_FAILED				/* ended with an error */
+} MigrateJobState;
+
+/*
+ * The row of algo_ref.job of a target schema.
+ *
+ * "statement" statements of the script of "revision" are done for good, in
+ * transactions that have committed; "checksum" is theirs.  "attempted" says
+ * that the next one was given to a worker, and that nobody knows yet what
+ * became of it; "existed", whether its object existed before.
+ */
+typedef struct MigrateJob
+{
+	ItemPointerData tid;		/* invalid: not stored yet */
+	char	   *schema;
+	pg_uuid_t	run;
+	RevisionDirection direction;
+	char	   *target;
+	int			pid;
+	char	   *role;
+	TimestampTz started_at;
+	int			step;			/* steps done */
+	int			step_count;
+	char	   *revision;		/* the revision at hand, or NULL */
+	bytea	   *checksum;		/* of the statements done, or NULL */
+	int			statement;
+	int			statement_count;
+	MigrateJobState state;
+	TimestampTz since;			/* of the state */
+	int			worker_pid;		/* 0: none */
+	bool		attempted;
+	bool		existed;
+	List	   *indexes_before; /* Oids: to be replaced by the worker's
+								 * statement */
+	List	   *indexes_made;	/* Oids: made by it */
+	char	   *error;			/* NULL: none */
+} MigrateJob;
+
+/* migrate_job.c */
+extern bool ar_migrate_job_try_lock(Oid schema);
+extern void ar_migrate_job_unlock(Oid schema);
+extern bool ar_migrate_job_try_worker_lock(Oid schema);
+extern void ar_migrate_job_exclude(Oid schema, bool forget);
+extern char *ar_migrate_job_lock_holder(Oid schema);
+extern MigrateJob *ar_migrate_job_read(const char *schema);
+extern List *ar_migrate_job_schemas(Snapshot snapshot);
+extern void ar_migrate_job_write(MigrateJob *job);
+extern void ar_migrate_job_delete(const char *schema);
+extern bool ar_migrate_job_is_half_applied(const MigrateJob *job);
+extern void ar_migrate_job_begin_work(const char *schema, const pg_uuid_t *run);
+extern void ar_migrate_job_add_index(const char *schema, const pg_uuid_t *run, Oid index);
+
+/* The caller's settings and identity, to be given to a worker. */
+typedef struct MigrateSettings
+{
+	Oid			session_user;
+	Oid			role;			/* of SET ROLE; InvalidOid: none */
+	Size		size;
+	char	   *data;
+} MigrateSettings;
+
+/* One statement for a worker. */
+typedef struct MigrateWorkerTask
+{
+	const char *statement;
+	const MigrateSettings *settings;
+	const char *schema;			/* names the job row, with "run" */
+	pg_uuid_t	run;
+	bool		records_indexes;	/* in job.indexes_made */
+	int			lock_timeout_ms;	/* 0: none */
+} MigrateWorkerTask;
+
+/* migrate_worker.c */
+extern MigrateSettings *ar_migrate_settings_save(void);
+extern void ar_migrate_worker_run(const MigrateWorkerTask *task, TimestampTz deadline);
+
+/* What a worker's statement has come to, and what is left to do. */
+typedef struct MigrateSettlement
+{
+	bool		done;
+	List	   *cleanup;		/* statements (char *) for a worker, before
+								 * all else */
+	char	   *instead;		/* what to run in its place; NULL: itself */
+} MigrateSettlement;
+
+/* migrate_settle.c */
+extern void ar_migrate_settle_prepare(MigrateJob *job, Node *stmt);
+extern MigrateSettlement ar_migrate_settle(const MigrateJob *job, Node *stmt);
+extern bool ar_migrate_settle_records_indexes(Node *stmt);
+extern bool ar_migrate_settle_blocks_others(Node *stmt);
+
+/* migrate_deploy.c */
+extern int64 ar_migrate_interval_ms(const Interval *interval, const char *name);
+extern bool ar_migrate_needs_commit_before(const ScriptStatement *statement);
+extern bool ar_migrate_needs_commit_after(const ScriptStatement *statement);
 
 #endif							/* AR_MIGRATE_H */

@@ -18,10 +18,8 @@
 #include "utils/snapmgr.h"
 
 static Datum migrate(FunctionCallInfo fcinfo, MigrationRun *run, const char *expect);
-static bool is_done(const MigrationRun *run);
 static bool is_at_heads(const char *schema, const char *target);
 static bool same_set(List *a, List *b);
-static void check_expected(const MigrationRun *run, const char *expect);
 static const char *function_name(RevisionDirection direction);
 
 PG_FUNCTION_INFO_V1(algo_ref_upgrade);
@@ -81,7 +79,7 @@ migrate(FunctionCallInfo fcinfo, MigrationRun *run, const char *expect)
 				errcode(ERRCODE_OBJECT_IN_USE),
 				errmsg("a migration is already running in this session"),
 				errhint("Scripts and hooks cannot upgrade, downgrade or stamp."));
-	if (is_done(run))
+	if (ar_migrate_is_done(run))
 		return (Datum) 0;
 
 	PreventCommandDuringRecovery(function_name(run->direction));
@@ -90,7 +88,7 @@ migrate(FunctionCallInfo fcinfo, MigrationRun *run, const char *expect)
 	if (run->plan->count > 0 || run->purged != NIL)
 	{
 		if (expect)
-			check_expected(run, expect);
+			ar_migrate_check_expected(run, expect);
 		ar_migrate_run_carry_out(run, (ReturnSetInfo *) fcinfo->resultinfo);
 	}
 	ar_migrate_run_close(run);
@@ -100,8 +98,8 @@ migrate(FunctionCallInfo fcinfo, MigrationRun *run, const char *expect)
 /*
  * Is there nothing to do?  Asked without a lock; true is certain.
  */
-static bool
-is_done(const MigrationRun *run)
+bool
+ar_migrate_is_done(const MigrationRun *run)
 {
 	bool		may_write = !RecoveryInProgress() && !XactReadOnly;
 	RevisionMap *map;
@@ -171,8 +169,8 @@ same_set(List *a, List *b)
 /*
  * The plan has to be the one that was reviewed.
  */
-static void
-check_expected(const MigrationRun *run, const char *expect)
+void
+ar_migrate_check_expected(const MigrationRun *run, const char *expect)
 {
 	char	   *checksum = ar_revision_plan_checksum(run->plan, run->snapshot);
 

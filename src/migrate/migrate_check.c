@@ -38,12 +38,24 @@ ar_migrate_check(MigrationRun *run)
 		strlcpy(trusted, script->author, NAMEDATALEN);
 		if (run->direction == AR_DOWNGRADE)
 			check_reversible(script);
-		if (!script->transactional)
+		if (!script->transactional && !run->commits)
 			check_transactional(run, script);
-		ar_migrate_enum_check(enums, script, ar_migrate_script_text(run, script));
+		if (!run->commits)
+			ar_migrate_enum_check(enums, script, ar_migrate_script_text(run, script));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(run->step_context);
 	}
+}
+
+/*
+ * The part of that which concerns one script by itself.
+ */
+void
+ar_migrate_check_script(MigrationRun *run, const StoredScript *script)
+{
+	check_trust(run, script);
+	if (run->direction == AR_DOWNGRADE)
+		check_reversible(script);
 }
 
 static void
@@ -92,6 +104,7 @@ check_transactional(const MigrationRun *run, const StoredScript *script)
 					   script->revision),
 				errdetail("It is %s, in line %d of the %s.", statement->needs_commit,
 						  statement->line, ar_revision_direction_name(run->direction)),
-				errhint("Run that statement by hand and use algo_ref.stamp(), or split it into a revision of its own."));
+				errhint("CALL algo_ref.%s(...) can run it: it commits in between.",
+						run->direction == AR_UPGRADE ? "deploy" : "revert"));
 	}
 }

@@ -38,6 +38,7 @@ ar_migrate_log_write(const MigrationRun *run, const StepRecord *record)
 	values[Anum_log_wal_bytes - 1] = Int64GetDatum((int64) record->result.wal_bytes);
 	values[Anum_log_checksum - 1] = PointerGetDatum(record->checksum);
 	nulls[Anum_log_checksum - 1] = record->checksum == NULL;
-	nulls[Anum_log_error - 1] = true;
+	values[Anum_log_error - 1] = PointerGetDatum(record->error);
+	nulls[Anum_log_error - 1] = record->error == NULL;
 	(void) ar_state_table_insert(run->log, values, nulls);
 }

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "common/hook.h"
 #include "common/state_table.h"
 #include "fmgr.h"
@@ -37,13 +38,10 @@ static bool is_on = false;
 static RevisionMap *load_map(Snapshot snapshot, bool write_summary);
 static void check_serializable(const char *schema, List *rows);
 static bool same_texts(List *a, List *b);
-static void prepare(MigrationRun *run);
 static void carry_out_steps(MigrationRun *run, ReturnSetInfo *result);
 static void log_purged(MigrationRun *run);
 static void carry_out_step(MigrationRun *run, int32 i, ReturnSetInfo *result);
-static void announce(const MigrationRun *run, RevisionIndex r);
 static void append_ids(StringInfo buffer, const RevisionMap *map, const RevisionIndex *revisions, int32 count);
-static void run_hooks(MigrationRun *run, HookEvent event, int32 step);
 static void put_step(const MigrationRun *run, int32 i, const StepRecord *record, ReturnSetInfo *result);
 
 /*
@@ -53,6 +51,12 @@ bool
 ar_migrate_run_is_on(void)
 {
 	return is_on;
+}
+
+void
+ar_migrate_run_set_on(bool on)
+{
+	is_on = on;
 }
 
 /*
@@ -65,12 +69,22 @@ ar_migrate_run_is_on(void)
 void
 ar_migrate_run_plan(MigrationRun *run)
 {
+	ar_migrate_lock_schema(run->schema);
+	ar_migrate_job_exclude(get_namespace_oid(run->schema, false), run->direction == AR_STAMP);
+	ar_migrate_run_read(run);
+}
+
+/*
+ * The same for who keeps other runs out already.
+ */
+void
+ar_migrate_run_read(MigrationRun *run)
+{
 	bool		write_summary;
 	List	   *ids;
 	List	   *current;
 	RevisionMap *map;
 
-	ar_migrate_lock_schema(run->schema);
 	run->scripts = ar_state_table_open("script", AccessShareLock);
 	run->versions = ar_state_table_open("version", RowExclusiveLock);
 	run->log = ar_state_table_open("log", RowExclusiveLock);
@@ -104,7 +118,7 @@ ar_migrate_run_carry_out(MigrationRun *run, ReturnSetInfo *result)
 	PG_TRY();
 	{
 		ar_migrate_watch_begin();
-		prepare(run);
+		ar_migrate_run_prepare(run);
 		carry_out_steps(run, result);
 	}
 	PG_FINALLY();
@@ -215,8 +229,8 @@ same_texts(List *a, List *b)
 /*
  * Everything that can be known before the first script runs.
  */
-static void
-prepare(MigrationRun *run)
+void
+ar_migrate_run_prepare(MigrationRun *run)
 {
 	run->id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
 	run->role = GetUserNameFromId(GetUserId(), false);
@@ -233,7 +247,7 @@ prepare(MigrationRun *run)
 static void
 carry_out_steps(MigrationRun *run, ReturnSetInfo *result)
 {
-	run_hooks(run, AR_HOOK_BEFORE_RUN, -1);
+	ar_migrate_run_hooks(run, AR_HOOK_BEFORE_RUN, -1);
 	log_purged(run);
 	for (int32 i = 0; i < run->plan->count; i++)
 	{
@@ -244,7 +258,7 @@ carry_out_steps(MigrationRun *run, ReturnSetInfo *result)
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(run->step_context);
 	}
-	run_hooks(run, AR_HOOK_AFTER_RUN, -1);
+	ar_migrate_run_hooks(run, AR_HOOK_AFTER_RUN, -1);
 	ar_migrate_version_write(run->rows);
 }
 
@@ -279,9 +293,9 @@ carry_out_step(MigrationRun *run, int32 i, ReturnSetInfo *result)
 	instr_time	end;
 
 	INSTR_TIME_SET_CURRENT(start);
-	run_hooks(run, AR_HOOK_BEFORE_STEP, i);
+	ar_migrate_run_hooks(run, AR_HOOK_BEFORE_STEP, i);
 	ar_revision_heads_advance(run->heads);
-	announce(run, run->plan->step[i]);
+	ar_migrate_run_announce(run, run->plan->step[i]);
 	if (text[0])
 	{
 		ar_migrate_version_write(run->rows);
@@ -292,15 +306,15 @@ carry_out_step(MigrationRun *run, int32 i, ReturnSetInfo *result)
 	INSTR_TIME_SUBTRACT(end, start);
 	record.duration.time = INSTR_TIME_GET_MICROSEC(end);
 	ar_migrate_log_write(run, &record);
-	run_hooks(run, AR_HOOK_AFTER_STEP, i);
+	ar_migrate_run_hooks(run, AR_HOOK_AFTER_STEP, i);
 	put_step(run, i, &record, result);
 }
 
 /*
  * Alembic's line for a step.
  */
-static void
-announce(const MigrationRun *run, RevisionIndex r)
+void
+ar_migrate_run_announce(const MigrationRun *run, RevisionIndex r)
 {
 	const RevisionMap *map = run->plan->map;
 	const RevisionIndex *parents = map->revises.item + map->revises.first[r];
@@ -341,8 +355,8 @@ append_ids(StringInfo buffer, const RevisionMap *map, const RevisionIndex *revis
 /*
  * Call the hooks of an event, about one step or (-1) about the run.
  */
-static void
-run_hooks(MigrationRun *run, HookEvent event, int32 step)
+void
+ar_migrate_run_hooks(MigrationRun *run, HookEvent event, int32 step)
 {
 	StringInfoData json;
 

@@ -49,6 +49,8 @@ typedef struct RunningScript
 	const char *body;
 	const ScriptStatement *statement;	/* NULL: the script is at its end */
 	int			number;			/* of the statement, from 1 */
+	int			first;			/* number of the first one to execute, from 0, */
+	int			count;			/* and how many */
 	List	   *savepoints;		/* of Savepoint *, the innermost last */
 } RunningScript;
 
@@ -72,8 +74,21 @@ static int	line_at(const char *body, int location);
 ScriptResult
 ar_migrate_script_execute(const MigrationRun *run, const char *revision, const char *body)
 {
+	return ar_migrate_script_execute_portion(run, revision, body, 0, INT_MAX);
+}
+
+/*
+ * The same for "count" statements of it, from number "first" (from 0) on.
+ * What a later portion finds set, search_path included, is what the ones
+ * before it have left, which the caller sees to.
+ */
+ScriptResult
+ar_migrate_script_execute_portion(const MigrationRun *run, const char *revision,
+								  const char *body, int first, int count)
+{
 	ScriptResult result = {0};
-	RunningScript script = {.run = run,.revision = revision,.body = body};
+	RunningScript script = {.run = run,.revision = revision,.body = body,
+	.first = first,.count = count};
 	List	   *statements = ar_revision_script_parse(body, run->direction, revision);
 	uint64		wal_before = pgWalUsage.wal_bytes;
 	ErrorContextCallback callback;
@@ -90,7 +105,7 @@ ar_migrate_script_execute(const MigrationRun *run, const char *revision, const c
 
 	end = ar_migrate_end_prepare(statements);
 	ar_settings_begin(&settings);
-	if (run->search_path)
+	if (run->search_path && first == 0)
 		(void) set_config_option("search_path", run->search_path, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 	if (run->pins_role)
@@ -166,8 +181,14 @@ execute_all(RunningScript *script, List *statements)
 
 	foreach(cell, statements)
 	{
+		int			at = foreach_current_index(cell);
+
+		if (at < script->first || at - script->first >= script->count)
+			continue;
+		if (script->run->before_statement)
+			script->run->before_statement();
 		script->statement = lfirst(cell);
-		script->number = foreach_current_index(cell) + 1;
+		script->number = at + 1;
 		execute(script);
 	}
 	end_savepoints(script, 0, false);
@@ -350,9 +371,9 @@ script_error_callback(void *arg)
 		internalerrposition(position);
 	}
 	if (geterrcode() == ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
-		errhint("A label must be committed before it is used: upgrade to the revision that adds it in one call, and go on in the next.");
+		errhint("A label must be committed before it is used: CALL algo_ref.deploy(...) commits in between.");
 	else if (geterrcode() == ERRCODE_ACTIVE_SQL_TRANSACTION)
-		errhint("A run is one transaction.  Run that statement by hand and use algo_ref.stamp(), or split it into a revision of its own.");
+		errhint("This cannot be seen in the script beforehand.  Have the statement in the script itself, and CALL algo_ref.deploy(...).");
 	else if (script->run->pins_role && geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE &&
 			 IsA(script->statement->raw->stmt, VariableSetStmt))
 		errhint("The role that has connected does not trust an author of this run, so scripts cannot change roles.  Connect as role \"%s\".",

@@ -40,6 +40,7 @@ typedef struct SchemaStatus
 
 static List *read_last_steps(StateTable *log, Snapshot snapshot);
 static List *add_rows(List *from_log, Snapshot snapshot);
+static List *add_jobs(List *schemas, List *jobs);
 static List *schema_ids(List *rows, ListCell **cell);
 static int32 count_behind(HTAB *known, const RevisionMap *map, List *ids);
 static int32 compute_behind(const RevisionMap *map, List *ids);
@@ -67,10 +68,12 @@ algo_ref_schema_status(PG_FUNCTION_ARGS)
 	ar_state_table_check_select("script");
 	ar_state_table_check_select("version");
 	ar_state_table_check_select("log");
+	ar_state_table_check_select("job");
 	map = ar_revision_map_load(snapshot);
 	log = ar_state_table_open("log", AccessShareLock);
 	known = hash_create("algo_ref distances", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	foreach(cell, add_rows(read_last_steps(log, snapshot), snapshot))
+	foreach(cell, add_jobs(add_rows(read_last_steps(log, snapshot), snapshot),
+						   ar_migrate_job_schemas(snapshot)))
 	{
 		SchemaStatus *status = lfirst(cell);
 
@@ -158,6 +161,34 @@ add_rows(List *from_log, Snapshot snapshot)
 		all = lappend(all, status);
 	}
 	return all;
+}
+
+/*
+ * Put the schemas to it whose first deploy has not finished a step; both are
+ * in the order of names.
+ */
+static List *
+add_jobs(List *schemas, List *jobs)
+{
+	int			at = 0;
+	ListCell   *cell;
+
+	foreach(cell, jobs)
+	{
+		int			order = 1;
+
+		while (at < list_length(schemas) &&
+			   (order = strcmp(((SchemaStatus *) list_nth(schemas, at))->schema, lfirst(cell))) < 0)
+			at++;
+		if (at == list_length(schemas) || order > 0)
+		{
+			SchemaStatus *status = palloc0(sizeof(SchemaStatus));
+
+			status->schema = lfirst(cell);
+			schemas = list_insert_nth(schemas, at, status);
+		}
+	}
+	return schemas;
 }
 
 /*
