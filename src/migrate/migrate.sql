@@ -310,3 +310,41 @@ LANGUAGE C;
 
 COMMENT ON PROCEDURE algo_ref.await(text, interval, name) IS
   'wait until every revision up to target is applied';
+
+-- Offline (migrate_offline.c) -------------------------------------------------
+
+-- The revisions between "from_heads" and "target" as a script for psql, for a
+-- server that need not have the extension.
+--
+-- target        as for algo_ref.upgrade()
+-- from_heads    version rows to start from; '{}' is the base; NULL means those
+--               of the schema
+-- schema        target schema; NULL means current_schema()
+-- lock_timeout  how long a statement of the script may wait for a lock
+--
+-- Returns the script in pieces, one for each step.  It keeps its state in the
+-- table alembic_version of the target schema, runs one transaction for each
+-- revision, and stops if the state is not the one that it was made for.
+-- Errors: those of algo_ref.plan().
+-- Source: Alembic, upgrade --sql.
+CREATE FUNCTION algo_ref.upgrade_sql(target text DEFAULT 'head', from_heads text[] DEFAULT NULL,
+                                     schema name DEFAULT NULL, lock_timeout interval DEFAULT '1 s')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'algo_ref_upgrade_sql'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.upgrade_sql(text, text[], name, interval) IS
+  'the revisions up to target as a script for psql, for a server without the extension';
+
+-- The same downwards.
+--
+-- Arguments as there; target as for algo_ref.downgrade().
+-- Errors: those of algo_ref.plan(); 55000 a revision has no downgrade.
+CREATE FUNCTION algo_ref.downgrade_sql(target text, from_heads text[] DEFAULT NULL,
+                                       schema name DEFAULT NULL, lock_timeout interval DEFAULT '1 s')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'algo_ref_downgrade_sql'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.downgrade_sql(text, text[], name, interval) IS
+  'the way down to target as a script for psql, for a server without the extension';
