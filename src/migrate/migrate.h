@@ -293,4 +293,7 @@ extern int64 ar_migrate_interval_ms(const Interval *interval, const char *name);
 extern bool ar_migrate_needs_commit_before(const ScriptStatement *statement);
 extern bool ar_migrate_needs_commit_after(const ScriptStatement *statement);
 
+/* migrate_alembic.c */
+extern void ar_migrate_alembic_sync(Oid schema, List *rows);
+
 #endif							/* AR_MIGRATE_H */

@@ -348,3 +348,23 @@ LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION algo_ref.downgrade_sql(text, text[], name, interval) IS
   'the way down to target as a script for psql, for a server without the extension';
+
+-- Alembic beside us (migrate_alembic.c) ---------------------------------------
+
+-- Take over the state that Alembic keeps in a version table.
+--
+-- version_table  Alembic's table; its schema is the target schema
+--
+-- Returns the heads that were taken over.  Their revisions have to be
+-- registered (algo_ref.import_alembic()).  While the schema has a table
+-- alembic_version, every later run keeps that table true as well.
+-- Errors: 42703 not a version table; and those of algo_ref.stamp().
+CREATE FUNCTION algo_ref.adopt_alembic(version_table regclass)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'algo_ref_adopt_alembic'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.adopt_alembic(regclass) IS
+  'take over the heads that Alembic recorded in its version table';
+
+REVOKE ALL ON FUNCTION algo_ref.adopt_alembic(regclass) FROM PUBLIC;

@@ -775,6 +775,7 @@ finish_step(Deploy *deploy, const Step *step, RevisionIndex r)
 
 	ar_migrate_version_follow(run->rows, run->heads);
 	ar_migrate_version_write(run->rows);
+	ar_migrate_alembic_sync(deploy->schema, ar_migrate_version_ids(run->rows));
 	record.duration.time = GetCurrentTimestamp() - step->started_at;
 	record.result = step->result;
 	record.checksum = step->script->checksum;

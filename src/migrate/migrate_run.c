@@ -258,6 +258,8 @@ carry_out_steps(MigrationRun *run, ReturnSetInfo *result)
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(run->step_context);
 	}
+	ar_migrate_version_write(run->rows);
+	ar_migrate_alembic_sync(get_namespace_oid(run->schema, false), ar_migrate_version_ids(run->rows));
 	ar_migrate_run_hooks(run, AR_HOOK_AFTER_RUN, -1);
 	ar_migrate_version_write(run->rows);
 }

@@ -398,3 +398,29 @@ LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION algo_ref.graph(text) IS
   'the graph as text, for Mermaid or for Graphviz';
+
+-- Taking over Alembic's revisions (revision_import.c) -------------------------
+
+-- Register the revisions of an Alembic project from what it prints offline.
+--
+-- sql             output of "alembic upgrade base:head --sql", or of
+--                 "alembic downgrade head:base --sql", or one after the other
+-- version_table   name of the project's version table
+--
+-- Returns the ids of the revisions, in the order of the text.  The output of
+-- the downgrade gives their downgrade scripts to revisions that exist; a
+-- revision for which none was imported is irreversible.  Parents come from the
+-- comments that name the steps, dependencies from the rows that a step takes
+-- out of the version table; messages and branch labels are not in the text.
+-- Importing the same text again changes nothing.
+-- Errors: 22023 the text is no such output; 42601 it is not SQL; and those of
+-- algo_ref.revision().
+CREATE FUNCTION algo_ref.import_alembic(sql text, version_table text DEFAULT 'alembic_version')
+RETURNS SETOF text
+AS 'MODULE_PATHNAME', 'algo_ref_import_alembic'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.import_alembic(text, text) IS
+  'register the revisions of an Alembic project from the output of its offline mode';
+
+REVOKE ALL ON FUNCTION algo_ref.import_alembic(text, text) FROM PUBLIC;
