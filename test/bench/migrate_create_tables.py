@@ -56,4 +56,5 @@ def main():
     drop_database("ar_bench_registered")
 
 
-main()
+if __name__ == "__main__":
+    main()
