@@ -108,7 +108,8 @@ REVOKE ALL ON FUNCTION algo_ref.downgrade(text, name, text) FROM PUBLIC;
 --         exist
 --
 -- Returns one row per revision stamped; for the base, one per row taken away.
--- Errors: those of plan().
+-- A revision that a deploy has left half applied is forgotten, with a NOTICE.
+-- Errors: those of plan(); 55006 a deploy is running.
 -- Source: Alembic, command.stamp.
 CREATE FUNCTION algo_ref.stamp(target text, schema name DEFAULT NULL, purge boolean DEFAULT false)
 RETURNS TABLE (ordinal int, direction text, revision text, message text, duration interval)

@@ -108,6 +108,9 @@ ar_migrate_is_done(const MigrationRun *run)
 
 	if (run->purge)
 		return false;
+	/* stamping forgets what a deploy has left half applied */
+	if (run->direction == AR_STAMP && ar_migrate_job_is_half_applied(ar_migrate_job_read(run->schema)))
+		return false;
 	if (run->direction == AR_UPGRADE &&
 		(strcmp(run->target, "head") == 0 || strcmp(run->target, "heads") == 0))
 	{

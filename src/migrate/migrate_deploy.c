@@ -117,7 +117,7 @@ PG_FUNCTION_INFO_V1(algo_ref_revert);
 PG_FUNCTION_INFO_V1(algo_ref_await);
 
 static void run_door(FunctionCallInfo fcinfo, RevisionDirection direction);
-static void check_can_commit(FunctionCallInfo fcinfo, const Deploy *deploy);
+static void check_can_commit(FunctionCallInfo fcinfo, const char *procedure, const char *otherwise);
 static char *required_text(FunctionCallInfo fcinfo, int argument, const char *name);
 static int64 required_ms(FunctionCallInfo fcinfo, int argument, const char *name);
 static int64 optional_ms(FunctionCallInfo fcinfo, int argument, const char *name, int64 otherwise);
@@ -203,11 +203,11 @@ algo_ref_revert(PG_FUNCTION_ARGS)
 Datum
 algo_ref_await(PG_FUNCTION_ARGS)
 {
-	Deploy		deploy = {AR_UPGRADE, "algo_ref.await"};
+	Deploy		deploy = {AR_UPGRADE};
 	Patience	patience;
 	int64		timeout_ms;
 
-	check_can_commit(fcinfo, &deploy);
+	check_can_commit(fcinfo, "algo_ref.await", NULL);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	deploy.target = required_text(fcinfo, 0, "target");
 	timeout_ms = optional_ms(fcinfo, 1, "timeout", -1);
@@ -247,7 +247,8 @@ run_door(FunctionCallInfo fcinfo, RevisionDirection direction)
 	Deploy		deploy = {direction};
 
 	deploy.procedure = direction == AR_UPGRADE ? "algo_ref.deploy" : "algo_ref.revert";
-	check_can_commit(fcinfo, &deploy);
+	check_can_commit(fcinfo, deploy.procedure,
+					 direction == AR_UPGRADE ? "algo_ref.upgrade" : "algo_ref.downgrade");
 	PreventCommandDuringRecovery(deploy.procedure);
 	PreventCommandIfReadOnly(deploy.procedure);
 
@@ -281,20 +282,21 @@ run_door(FunctionCallInfo fcinfo, RevisionDirection direction)
 }
 
 /*
- * Raise 25001 if the procedure cannot commit.
+ * Raise 25001 if the procedure cannot commit.  "otherwise" is the function to
+ * recommend, or NULL.
  */
 static void
-check_can_commit(FunctionCallInfo fcinfo, const Deploy *deploy)
+check_can_commit(FunctionCallInfo fcinfo, const char *procedure, const char *otherwise)
 {
 	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic)
 		return;
 	ereport(ERROR,
 			errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-			errmsg("%s cannot run inside a transaction block", deploy->procedure),
-			errdetail("It commits after each revision."),
-			errhint("Inside a transaction, SELECT * FROM algo_ref.%s(...) does it all or nothing.",
-					deploy->direction == AR_UPGRADE ? "upgrade" : "downgrade"));
+			errmsg("%s cannot run inside a transaction block", procedure),
+			errdetail("It commits by itself, and so does not work in a function or a SECURITY DEFINER procedure either."),
+			otherwise ? errhint("Inside a transaction, SELECT * FROM %s(...) does it all or nothing.",
+								otherwise) : 0);
 }
 
 static char *
@@ -365,7 +367,7 @@ claim(Deploy *deploy)
 
 		PushActiveSnapshot(GetTransactionSnapshot());
 		job = ar_migrate_job_read(deploy->schema_name);
-		half_applied = job && ar_migrate_job_is_half_applied(job);
+		half_applied = ar_migrate_job_is_half_applied(job);
 		if (!half_applied && is_at_target(deploy))
 		{
 			PopActiveSnapshot();
@@ -759,6 +761,7 @@ try_portion(Deploy *deploy, Step *step, const Portion *portion, bool is_last)
 	}
 	PG_END_TRY();
 	ar_migrate_run_set_on(false);
+	ar_migrate_end_forget();
 	ar_migrate_watch_end();
 	return error;
 }

@@ -131,11 +131,11 @@ ar_migrate_job_exclude(Oid schema, bool forget)
 				errdetail("By %s.", ar_migrate_job_lock_holder(schema)),
 				errhint("CALL algo_ref.await(...) waits until the deploy has reached its target; algo_ref.progress shows where it stands."));
 	job = ar_migrate_job_read(name);
-	if (job && forget && ar_migrate_job_is_half_applied(job))
+	if (forget && ar_migrate_job_is_half_applied(job))
 		ereport(NOTICE,
 				errmsg("revision \"%s\" was half applied to schema \"%s\", which is forgotten now",
 					   job->revision, name));
-	else if (job && ar_migrate_job_is_half_applied(job))
+	else if (ar_migrate_job_is_half_applied(job))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("revision \"%s\" is half applied to schema \"%s\"", job->revision, name),
@@ -275,12 +275,13 @@ ar_migrate_job_delete(const char *schema)
 }
 
 /*
- * Has the run left something of a revision behind that is not a whole?
+ * Has the run (NULL: none) left something of a revision behind that is not a
+ * whole?
  */
 bool
 ar_migrate_job_is_half_applied(const MigrateJob *job)
 {
-	return job->statement > 0 || job->attempted || job->indexes_made != NIL;
+	return job && (job->statement > 0 || job->attempted || job->indexes_made != NIL);
 }
 
 /*

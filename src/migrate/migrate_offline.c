@@ -176,7 +176,7 @@ write_preamble(StringInfo out, const OfflineScript *script, const RevisionPlan *
 	for (int32 i = 0; i < plan->count; i++)
 		long_ids |= strlen(plan->map->revision[plan->step[i]].id) > ALEMBIC_ID_LENGTH;
 
-	appendStringInfo(out, "-- %s of schema %s to %s: %d revisions.  For psql, by algo_ref.\n",
+	appendStringInfo(out, "-- %s of schema %s to %s: %d revision(s).  For psql, by algo_ref.\n",
 					 ar_revision_direction_name(plan->direction),
 					 quote_identifier(script->schema), one_line(target), plan->count);
 	appendStringInfoString(out, "\\set ON_ERROR_STOP on\n");
