@@ -15,7 +15,7 @@ BEGIN
   FOREACH f IN ARRAY ARRAY['pg_extension_config_dump(text, text)', 'current_schema()',
     'now()', 'clock_timestamp()', 'gen_random_uuid()', 'jsonb_in(text)', 'uuid_out(uuid)', 'array_to_string(text[], text)',
     'quote_literal(text)', 'quote_ident(text)', 'length(text)', 'upper(text)', 'lower(text)', 'count(anyelement)', 'to_regclass(text)',
-    'texteq(text, text)', 'nameeq(name, name)', 'int8eq(bigint, bigint)', 'nextval(regclass)', 'currval(regclass)', 'set_config(text, text, boolean)']
+    'texteq(text, text)', 'nameeq(name, name)', 'int8eq(bigint, bigint)', 'nextval(regclass)', 'format(text, text)', 'pg_backend_pid()', 'currval(regclass)', 'set_config(text, text, boolean)']
   LOOP
     EXECUTE format('CREATE FUNCTION trap.%s RETURNS text LANGUAGE sql AS ''SELECT trap.spring()''', f);
   END LOOP;
@@ -46,10 +46,13 @@ CREATE TABLE trap.version (schema pg_catalog.name, revision pg_catalog.text);
 CREATE TABLE trap.log (id int);
 CREATE TABLE trap.hook (event pg_catalog.text, function pg_catalog.text);
 CREATE TABLE trap.head_summary (load_order bigint);
+CREATE TABLE trap.job (schema pg_catalog.name);
+CREATE TABLE trap.progress (schema pg_catalog.name);
 CREATE TEMP TABLE script (LIKE trap.script);
 CREATE TEMP TABLE version (LIKE trap.version);
 CREATE TEMP TABLE log (LIKE trap.log);
 CREATE TEMP TABLE hook (LIKE trap.hook);
+CREATE TEMP TABLE job (LIKE trap.job);
 CREATE DOMAIN pg_temp.name AS pg_catalog.int4 CHECK (false);
 -- a conversion that is always at hand
 CREATE TYPE trap.bait AS (word pg_catalog.text);
@@ -114,6 +117,22 @@ SELECT revision FROM algo_ref.show('both');
 SELECT algo_ref.graph();
 SELECT pg_catalog.count(*) FROM algo_ref.script(':');
 SELECT revision FROM algo_ref.downgrade('base', 'app');
+SELECT algo_ref.edit('three', upgrade => 'CREATE TABLE three (id int); VACUUM three; CREATE INDEX CONCURRENTLY ON three (id); INSERT INTO nosuch VALUES (1)');
+CREATE TABLE app.alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);
+CALL algo_ref.deploy('heads', 'app');
+SELECT state, revision, statement FROM algo_ref.progress;
+SELECT schema, deploy FROM algo_ref.status;
+SELECT algo_ref.edit('three', upgrade => 'CREATE TABLE three (id int); VACUUM three; CREATE INDEX CONCURRENTLY ON three (id); SELECT 1');
+CALL algo_ref.deploy('heads', 'app');
+CALL algo_ref.await('heads', '1 s', 'app');
+TABLE app.alembic_version;
+CALL algo_ref.revert('one', 'app');
+SELECT algo_ref.adopt_alembic('app.alembic_version');
+SELECT pg_catalog.count(*) FROM algo_ref.upgrade_sql('heads', schema => 'app');
+SELECT pg_catalog.count(*) FROM algo_ref.downgrade_sql('base', schema => 'app');
+SELECT algo_ref.import_alembic('-- Running upgrade both -> four');
+CALL algo_ref.revert('base', 'app');
+SELECT algo_ref.delete_revision('four');
 SELECT algo_ref.delete_revision('both');
 SET search_path = public;
 SELECT count(*) FROM trap.script;
@@ -161,14 +180,15 @@ FROM pg_attribute JOIN members ON classid = 'pg_class'::regclass AND objid = att
 WHERE attnum > 0 AND NOT attisdropped AND col_description(attrelid, attnum) IS NULL
 ORDER BY relname COLLATE "C", attnum;
 
--- who may execute what: reading is open to whoever may use the schema, all that changes something is not
+-- who may execute what: reading is open to whoever may use the schema, all that
+-- changes something is not (await changes nothing, but no procedure is stable)
 SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS function,
-  CASE provolatile WHEN 'v' THEN 'changes' ELSE 'reads' END AS kind,
+  CASE WHEN provolatile = 'v' AND proname <> 'await' THEN 'changes' ELSE 'reads' END AS kind,
   has_function_privilege('public', p.oid, 'EXECUTE') AS public
 FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
 ORDER BY proname COLLATE "C", pg_get_function_identity_arguments(p.oid) COLLATE "C";
 SELECT count(*) AS wrong FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
-WHERE (provolatile = 'v') = has_function_privilege('public', p.oid, 'EXECUTE')
+WHERE (provolatile = 'v' AND proname <> 'await') = has_function_privilege('public', p.oid, 'EXECUTE')
   OR prosecdef OR proparallel = 's' OR proleakproof
   OR (prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c') AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']);
 -- nothing at all on tables, sequences and the schema

@@ -20,30 +20,41 @@ SELECT count(*) FROM algo_ref.upgrade('one');
 -- Each function, called by those who may not
 --
 
-CREATE TABLE calls (id int GENERATED ALWAYS AS IDENTITY, call text);
+CREATE TABLE calls (id int GENERATED ALWAYS AS IDENTITY, call text,
+  command text GENERATED ALWAYS AS (CASE WHEN call ~ '^algo_ref.(await|deploy|revert)\(' THEN 'CALL ' ELSE 'SELECT * FROM ' END || call) STORED);
 INSERT INTO calls (call) VALUES
   ($$algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
+  ($$algo_ref.adopt_alembic('alembic_version')$$),
   ($$algo_ref.approve('one')$$),
+  ($$algo_ref.await('one')$$),
   ($$algo_ref.bases()$$),
   ($$algo_ref.branches()$$),
   ($$algo_ref.current()$$),
   ($$algo_ref.delete_revision('two')$$),
+  ($$algo_ref.deploy('heads')$$),
   ($$algo_ref.downgrade('base')$$),
+  ($$algo_ref.downgrade_sql('base')$$),
   ($$algo_ref.drop_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.edit('two', message => 'x')$$),
   ($$algo_ref.graph()$$),
   ($$algo_ref.heads()$$),
   ($$algo_ref.history()$$),
+  ($$algo_ref.import_alembic('-- Running upgrade two -> y')$$),
   ($$algo_ref.merge()$$),
   ($$algo_ref.plan('heads')$$),
   ($$algo_ref.plan_checksum('heads')$$),
   ($$algo_ref.resolve('heads')$$),
+  ($$algo_ref.revert('base')$$),
   ($$algo_ref.revision('x', 'CREATE TABLE x (id int)', id => 'x', revises => '{two}')$$),
   ($$algo_ref.schema_status()$$),
   ($$algo_ref.script('one')$$),
   ($$algo_ref.show('one')$$),
   ($$algo_ref.stamp('base')$$),
-  ($$algo_ref.upgrade('heads')$$);
+  ($$algo_ref.upgrade('heads')$$),
+  ($$algo_ref.upgrade_sql('heads')$$);
+CREATE TABLE alembic_version (version_num text);
+INSERT INTO alembic_version VALUES ('one');
+GRANT ALL ON alembic_version TO PUBLIC;
 -- none is forgotten
 SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'algo_ref'::regnamespace
   AND NOT EXISTS (SELECT FROM calls WHERE call LIKE 'algo_ref.' || proname || '(%');
@@ -59,27 +70,28 @@ GRANT SELECT ON calls TO PUBLIC;
 -- the state, to be compared
 CREATE FUNCTION state() RETURNS text LANGUAGE sql AS $$
   SELECT md5(concat((SELECT string_agg(s::text, ',' ORDER BY revision) FROM algo_ref.script s), (SELECT string_agg(v::text, ',' ORDER BY revision) FROM algo_ref.version v),
-    (SELECT count(*) FROM algo_ref.log), (SELECT count(*) FROM algo_ref.hook), to_regclass('x')))
+    (SELECT count(*) FROM algo_ref.log), (SELECT count(*) FROM algo_ref.hook), (SELECT count(*) FROM algo_ref.job), to_regclass('x')))
 $$;
 SELECT state() AS before \gset
 
+-- (procedures that commit get to where they may not, which is 25001)
 -- without anything
 SET ROLE regress_algo_ref_nobody;
-SELECT outcome('SELECT * FROM ' || call) AS outcome, count(*) FROM calls GROUP BY 1;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,status}'::text[]) AS t;
+SELECT outcome(command) AS outcome, count(*) FROM calls GROUP BY 1 ORDER BY 1;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,status,progress}'::text[]) AS t;
 RESET ROLE;
 -- who may use the schema
 GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_nobody, regress_algo_ref_reader;
 SET ROLE regress_algo_ref_nobody;
-SELECT outcome('SELECT * FROM ' || call) AS outcome, count(*) FROM calls GROUP BY 1;
+SELECT outcome(command) AS outcome, count(*) FROM calls GROUP BY 1 ORDER BY 1;
 SELECT * FROM algo_ref.plan('heads');
 SELECT * FROM algo_ref.upgrade('heads');
 RESET ROLE;
 -- who may read the tables reads the state, and changes nothing
 GRANT SELECT ON ALL TABLES IN SCHEMA algo_ref TO regress_algo_ref_reader;
 SET ROLE regress_algo_ref_reader;
-SELECT outcome('SELECT * FROM ' || call) AS outcome, call FROM calls ORDER BY id;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,status}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
+SELECT outcome(command) AS outcome, call FROM calls ORDER BY id;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
 SELECT outcome(c) AS outcome, c FROM unnest(ARRAY[
   'DELETE FROM algo_ref.script', 'DELETE FROM algo_ref.version', 'DELETE FROM algo_ref.log', 'DELETE FROM algo_ref.hook',
   'UPDATE algo_ref.script SET upgrade = ''DROP''', 'INSERT INTO algo_ref.version VALUES (''public'', ''two'', 1, now())',
@@ -94,7 +106,7 @@ SELECT state() = :'before' AS unchanged;
 -- no role writes to the tables by itself, whatever functions it may call
 CREATE ROLE regress_algo_ref_caller;
 GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_caller;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref TO regress_algo_ref_caller;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA algo_ref TO regress_algo_ref_caller;
 CREATE FUNCTION try_as(who name, command text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('SET LOCAL ROLE %I', who);
@@ -122,7 +134,7 @@ UPDATE calls SET call = replace(call, 'add_hook(''after_run''', 'add_hook(''afte
 SELECT algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)');
 SELECT algo_ref.revision('three', '', '', id => 'three', revises => '{one}');
 SET client_min_messages = warning;
-SELECT call, try_as('regress_algo_ref_super', 'SELECT * FROM ' || call) AS super, try_as('regress_algo_ref_caller', 'SELECT * FROM ' || call) AS caller
+SELECT call, try_as('regress_algo_ref_super', command) AS super, try_as('regress_algo_ref_caller', command) AS caller
 FROM calls ORDER BY id;
 RESET client_min_messages;
 SELECT algo_ref.delete_revision('three');
@@ -142,7 +154,7 @@ RESET ROLE;
 
 GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_owner, regress_algo_ref_mallory;
 GRANT SELECT ON ALL TABLES IN SCHEMA algo_ref TO regress_algo_ref_owner;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref TO regress_algo_ref_owner;
+GRANT EXECUTE ON ALL ROUTINES IN SCHEMA algo_ref TO regress_algo_ref_owner;
 GRANT EXECUTE ON FUNCTION algo_ref.revision, algo_ref.edit TO regress_algo_ref_mallory;
 CREATE SCHEMA app AUTHORIZATION regress_algo_ref_owner;
 SET ROLE regress_algo_ref_author;
@@ -251,7 +263,7 @@ SET search_path = public;
 SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
 DROP EXTENSION algo_ref;
-DROP TABLE calls;
+DROP TABLE calls, alembic_version;
 DROP FUNCTION outcome, state, try_as;
 RESET SESSION AUTHORIZATION;
 DROP ROLE regress_algo_ref_super, regress_algo_ref_caller, regress_algo_ref_reader, regress_algo_ref_nobody, regress_algo_ref_author, regress_algo_ref_owner, regress_algo_ref_mallory;

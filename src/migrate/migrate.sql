@@ -204,6 +204,25 @@ SELECT j.schema, j.direction, j.target,
 COMMENT ON VIEW algo_ref.progress IS
   'deploys that run, and those that ended before their target: where they stand';
 
+COMMENT ON COLUMN algo_ref.progress.schema IS 'target schema';
+COMMENT ON COLUMN algo_ref.progress.direction IS 'upgrade (deploy) or downgrade (revert)';
+COMMENT ON COLUMN algo_ref.progress.target IS 'what it was called with';
+COMMENT ON COLUMN algo_ref.progress.state IS 'running; waiting for locks; in worker; failed with an error; interrupted: it is gone without one';
+COMMENT ON COLUMN algo_ref.progress.since IS 'when the state began';
+COMMENT ON COLUMN algo_ref.progress.step IS 'steps that are done';
+COMMENT ON COLUMN algo_ref.progress.step_count IS 'steps of the plan';
+COMMENT ON COLUMN algo_ref.progress.revision IS 'the revision at hand';
+COMMENT ON COLUMN algo_ref.progress.statement IS 'statements of it that are done for good';
+COMMENT ON COLUMN algo_ref.progress.statement_count IS 'statements that its script has';
+COMMENT ON COLUMN algo_ref.progress.pid IS 'process that runs it; NULL: nobody does';
+COMMENT ON COLUMN algo_ref.progress.role IS 'role that it runs as';
+COMMENT ON COLUMN algo_ref.progress.started_at IS 'when the run began';
+COMMENT ON COLUMN algo_ref.progress.worker_pid IS 'process of its last background worker';
+COMMENT ON COLUMN algo_ref.progress.phase IS 'of an index build, as in pg_stat_progress_create_index';
+COMMENT ON COLUMN algo_ref.progress.blocks_done IS 'blocks that the phase has done';
+COMMENT ON COLUMN algo_ref.progress.blocks_total IS 'blocks that it has to do';
+COMMENT ON COLUMN algo_ref.progress.error IS 'what ended it';
+
 REVOKE ALL ON algo_ref.progress FROM PUBLIC;
 
 -- Where every schema stands; what the view algo_ref.status shows.
