@@ -122,15 +122,15 @@ read_steps(const char *text, const char *version_table)
 	{
 		RawStmt    *raw = lfirst_node(RawStmt, cell);
 		int			stop = raw->stmt_len ? raw->stmt_location + raw->stmt_len : length;
-		int			start = read_gap(&import, raw->stmt_location, stop);
+		int			start = read_gap(&import, end, stop);
 
 		CHECK_FOR_INTERRUPTS();
 		read_statement(&import, raw->stmt, start, stop);
 		end = stop;
+		if (end < length && text[end] == ';')
+			end++;
 	}
 	/* behind the last statement: the steps of revisions without any */
-	if (end < length && text[end] == ';')
-		end++;
 	(void) read_gap(&import, end, length);
 
 	if (import.steps == NIL)
