@@ -198,6 +198,7 @@ SELECT j.schema, j.direction, j.target,
    AND l.classid OPERATOR(pg_catalog.=) 'algo_ref.version'::pg_catalog.regclass
    AND l.objid OPERATOR(pg_catalog.=) n.oid
    AND l.objsubid OPERATOR(pg_catalog.=) 4
+   AND l.mode OPERATOR(pg_catalog.=) 'ExclusiveLock'
    AND l.granted
   LEFT JOIN pg_catalog.pg_stat_progress_create_index AS b ON b.pid OPERATOR(pg_catalog.=) j.worker_pid;
 

@@ -516,6 +516,8 @@ make_plan(Deploy *deploy)
 	ar_migrate_run_prepare(run);
 	job->step = 0;
 	job->step_count = run->plan->count;
+	if (job->revision == NULL && run->plan->count > 0)
+		job->revision = pstrdup(run->plan->map->revision[run->plan->step[0]].id);
 }
 
 /*

@@ -75,7 +75,7 @@ enum JobColumn
 static const char *const state_name[] = {"running", "waiting", "in worker", "failed"};
 
 static void set_tag(LOCKTAG *tag, Oid schema, int which);
-static bool try_lock(Oid schema, int which, bool session);
+static bool try_lock(Oid schema, int which, LOCKMODE mode, bool session);
 static MigrateJob *read_job(HeapTuple tuple, TupleDesc desc);
 static List *oid_list(Datum array);
 static Datum oid_array(List *oids);
@@ -87,7 +87,7 @@ static Datum oid_array(List *oids);
 bool
 ar_migrate_job_try_lock(Oid schema)
 {
-	return try_lock(schema, RUN_LOCK, true);
+	return try_lock(schema, RUN_LOCK, ExclusiveLock, true);
 }
 
 void
@@ -106,13 +106,16 @@ ar_migrate_job_unlock(Oid schema)
 bool
 ar_migrate_job_try_worker_lock(Oid schema)
 {
-	return try_lock(schema, WORKER_LOCK, false);
+	return try_lock(schema, WORKER_LOCK, ExclusiveLock, false);
 }
 
 /*
  * Keep deploys out to the end of the transaction: for whoever changes the
  * schema's version rows inside one transaction, after having taken the lock
  * that makes it the only one of its kind.
+ *
+ * Shares the locks with others of its kind: one that has just ended releases
+ * them in no certain order.
  *
  * Raises 55006 if a deploy is running; and 55000 if one has left a revision
  * half applied, unless the caller knows better than the row ("forget"): then
@@ -124,7 +127,8 @@ ar_migrate_job_exclude(Oid schema, bool forget)
 	const char *name = get_namespace_name(schema);
 	MigrateJob *job;
 
-	if (!try_lock(schema, RUN_LOCK, false) || !try_lock(schema, WORKER_LOCK, false))
+	if (!try_lock(schema, RUN_LOCK, ShareLock, false) ||
+		!try_lock(schema, WORKER_LOCK, ShareLock, false))
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_IN_USE),
 				errmsg("schema \"%s\" is being deployed", name),
@@ -296,7 +300,7 @@ ar_migrate_job_begin_work(const char *schema, const pg_uuid_t *run)
 	TimestampTz start = GetCurrentTimestamp();
 	MigrateJob *job;
 
-	while (!try_lock(oid, WORKER_LOCK, true))
+	while (!try_lock(oid, WORKER_LOCK, ExclusiveLock, true))
 	{
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), WORKER_LOCK_WAIT_MS))
 			ereport(ERROR,
@@ -338,12 +342,12 @@ set_tag(LOCKTAG *tag, Oid schema, int which)
 }
 
 static bool
-try_lock(Oid schema, int which, bool session)
+try_lock(Oid schema, int which, LOCKMODE mode, bool session)
 {
 	LOCKTAG		tag;
 
 	set_tag(&tag, schema, which);
-	return LockAcquire(&tag, ExclusiveLock, session, true) != LOCKACQUIRE_NOT_AVAIL;
+	return LockAcquire(&tag, mode, session, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 static MigrateJob *
