@@ -58,7 +58,7 @@ sub allow
 	my ($database, $sql) = @_;
 	$node->safe_psql($database, "$sql
 		GRANT USAGE ON SCHEMA algo_ref TO app_owner;
-		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref TO app_owner;
+		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA algo_ref TO app_owner;
 		GRANT SELECT ON ALL TABLES IN SCHEMA algo_ref TO app_owner;");
 	return;
 }
