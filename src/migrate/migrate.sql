@@ -183,8 +183,8 @@ SELECT pg_catalog.pg_extension_config_dump('algo_ref.job', 'WHERE statement > 0'
 
 CREATE VIEW algo_ref.progress AS
 SELECT j.schema, j.direction, j.target,
-       CASE WHEN l.pid IS NOT NULL OR j.state OPERATOR(pg_catalog.=) 'failed' THEN j.state
-            ELSE 'interrupted' END AS state,
+       CASE WHEN l.pid IS NOT NULL OR j.state OPERATOR(pg_catalog.=) 'failed' OR pg_catalog.pg_is_in_recovery()
+            THEN j.state ELSE 'interrupted' END AS state,
        j.since, j.step, j.step_count, j.revision, j.statement, j.statement_count,
        l.pid, j.role, j.started_at,
        CASE WHEN l.pid IS NOT NULL THEN j.worker_pid END AS worker_pid,
@@ -208,7 +208,7 @@ COMMENT ON VIEW algo_ref.progress IS
 COMMENT ON COLUMN algo_ref.progress.schema IS 'target schema';
 COMMENT ON COLUMN algo_ref.progress.direction IS 'upgrade (deploy) or downgrade (revert)';
 COMMENT ON COLUMN algo_ref.progress.target IS 'what it was called with';
-COMMENT ON COLUMN algo_ref.progress.state IS 'running; waiting for locks; in worker; failed with an error; interrupted: it is gone without one';
+COMMENT ON COLUMN algo_ref.progress.state IS 'running; waiting for locks; in worker; failed with an error; interrupted: it is gone without one, which a standby cannot see';
 COMMENT ON COLUMN algo_ref.progress.since IS 'when the state began';
 COMMENT ON COLUMN algo_ref.progress.step IS 'steps that are done';
 COMMENT ON COLUMN algo_ref.progress.step_count IS 'steps of the plan';

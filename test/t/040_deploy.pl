@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -144,6 +145,21 @@ fails($db, "CALL algo_ref.deploy()", qr/ERROR:  55000: .*changed where it has ru
 value($db, revision('u3', 'u2', 'CREATE  TABLE z (); VACUUM t; CREATE TABLE zz ()', ''));
 value($db, "CALL algo_ref.deploy()");
 is(value($db, "SELECT to_regclass('other') IS NULL AND to_regclass('zz') IS NOT NULL"), 't', '... and may change what has not');
+
+# One whose process has gone.
+$db = database(
+	'gone',
+	revision('g1', '', 'CREATE TABLE a ()', 'DROP TABLE a'),
+	revision('g2', 'g1', 'CREATE TABLE b (); VACUUM b; SELECT pg_sleep(600)', 'DROP TABLE b'));
+my $deploy = IPC::Run::start([ @$psql, '-d', $node->connstr($db), '-c', 'CALL algo_ref.deploy()' ], '<', '/dev/null', '>', \my $gone_out, '2>', \my $gone_err);
+wait_until($db, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'", 'a deploy is on its way');
+is(value($db, "SELECT heads, deploy, deploy_revision, deploy_statement FROM algo_ref.status"), '{g1}|running|g2|2', '... which status shows');
+value($db, "SELECT pg_terminate_backend(pid) FROM algo_ref.progress");
+$deploy->finish;
+is(value($db, "SELECT heads, deploy, deploy_revision, deploy_statement FROM algo_ref.status"), '{g1}|interrupted|g2|2', '... and that it is gone');
+value($db, "SELECT algo_ref.edit('g2', upgrade => 'CREATE TABLE b (); VACUUM b; SELECT 1'); ");
+value($db, "CALL algo_ref.deploy()");
+is(value($db, "SELECT string_agg(revision || ' ' || outcome, ',' ORDER BY id) FROM algo_ref.log"), 'g1 done,g2 interrupted,g2 done', '... the next one finishes it');
 
 # Somebody else's invalid index.
 $db = database(
