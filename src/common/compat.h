@@ -172,4 +172,13 @@ ar_executor_run(QueryDesc *query)
 #define stringToQualifiedNameList(string, escontext) stringToQualifiedNameList(string)
 #endif
 
+/*
+ * 16 tells apart the processes by their place in a list and by their number.
+ */
+#include "utils/backend_status.h"
+
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(index) pgstat_fetch_stat_local_beentry(index)
+#endif
+
 #endif							/* AR_COMPAT_H */
