@@ -31,13 +31,15 @@ static bool is_name_part(char c);
 static int	number_of(NamedText *named, const char *name, int length);
 static char *scalar_text(JsonbValue *value);
 static char *json_text(JsonbValue *value);
-static void append_array(StringInfo buffer, JsonbContainer *array);
+static void append_array(StringInfo buffer, JsonbContainer *array, bool of_json);
+static bool is_json(Oid type);
 static void append_element(StringInfo buffer, const char *text);
 
 /*
  * Replace each :name of a text by $1, $2, ..., the same name by the same
  * number, with blanks behind so that, as far as there is room, every place in
- * the text stays where it was.  Names are case-sensitive.
+ * the text stays where it was.  Names are case-sensitive.  The result may refer
+ * to "text".
  *
  * Raises the scanner's syntax errors, and 42P02 if the text has both names
  * and numbers of its own.
@@ -89,6 +91,7 @@ ar_parameter_number(const char *text)
 	scanner_finish(scanner);
 	appendStringInfoString(&result, &text[copied]);
 	named->text = result.data;
+	named->shown = result.len == strlen(text) ? text : named->text;
 	if (named->count > 0 && foreign >= 0)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_PARAMETER),
@@ -112,7 +115,7 @@ ar_parameter_value(JsonbValue *value, Oid type, const char *name)
 {
 	Oid			base = getBaseType(type);
 
-	if (base == JSONOID || base == JSONBOID)
+	if (is_json(base))
 	{
 		/* JSON's null, too, is null: no other value could stand for it */
 		if (value->type == jbvNull)
@@ -126,7 +129,7 @@ ar_parameter_value(JsonbValue *value, Oid type, const char *name)
 		StringInfoData buffer;
 
 		initStringInfo(&buffer);
-		append_array(&buffer, value->val.binary.data);
+		append_array(&buffer, value->val.binary.data, is_json(getBaseType(get_element_type(base))));
 		return buffer.data;
 	}
 	ereport(ERROR,
@@ -191,6 +194,12 @@ number_of(NamedText *named, const char *name, int length)
 	return ++named->count;
 }
 
+static bool
+is_json(Oid type)
+{
+	return type == JSONOID || type == JSONBOID;
+}
+
 /*
  * The text of a scalar; NULL for null.
  */
@@ -226,7 +235,7 @@ json_text(JsonbValue *value)
  * dimensions.
  */
 static void
-append_array(StringInfo buffer, JsonbContainer *array)
+append_array(StringInfo buffer, JsonbContainer *array, bool of_json)
 {
 	JsonbIterator *iterator = JsonbIteratorInit(array);
 	JsonbIteratorToken token;
@@ -237,19 +246,19 @@ append_array(StringInfo buffer, JsonbContainer *array)
 	appendStringInfoChar(buffer, '{');
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		char	   *text;
-
 		if (token != WJB_ELEM)
 			continue;
 		if (!is_first)
 			appendStringInfoChar(buffer, ',');
 		is_first = false;
 		if (value.type == jbvBinary && JsonContainerIsArray(value.val.binary.data))
-			append_array(buffer, value.val.binary.data);
-		else if ((text = value.type == jbvBinary ? json_text(&value) : scalar_text(&value)) == NULL)
+			append_array(buffer, value.val.binary.data, of_json);
+		else if (value.type == jbvNull)
 			appendStringInfoString(buffer, "NULL");
+		else if (of_json || value.type == jbvBinary)
+			append_element(buffer, json_text(&value));
 		else
-			append_element(buffer, text);
+			append_element(buffer, scalar_text(&value));
 	}
 	appendStringInfoChar(buffer, '}');
 }

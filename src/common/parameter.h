@@ -16,6 +16,7 @@
 typedef struct NamedText
 {
 	char	   *text;			/* $1, $2, ... in place of the names */
+	const char *shown;			/* as it was, if every place in it is the same */
 	int			count;
 	char	  **names;			/* of $1, $2, ... */
 } NamedText;

@@ -416,7 +416,7 @@ AS $$
     SELECT f.oid, i.indexrelid
     FROM foreign_key f JOIN idx i ON i.indrelid = f.conrelid
     WHERE i.usable AND (i.amname = 'btree' OR i.amname = 'hash' AND cardinality(f.conkey) = 1)
-      AND f.sorted = ARRAY(SELECT u FROM unnest(i.key_columns[0:cardinality(f.conkey) - 1]) AS u ORDER BY u)
+      AND f.sorted = ARRAY(SELECT u FROM unnest(i.key_columns[1:cardinality(f.conkey)]) AS u ORDER BY u)
       AND (i.predicate IS NULL OR i.predicate IN (SELECT format('(%I IS NOT NULL)', u) FROM unnest(f.names) AS u))),
   unsupported AS (
     SELECT f.*, row_number() OVER (PARTITION BY f.relnamespace, b.base ORDER BY f.conname COLLATE "C") AS n, b.base
@@ -465,11 +465,12 @@ AS $$
     FROM leaf l GROUP BY l.indexrelid),
   unused AS (
     SELECT 'unused index' AS problem, i.indrelid AS relation, i.indexrelid AS index,
-      coalesce(format('never scanned since the statistics were reset at %s', (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database())),
-        'never scanned since the statistics began') AS detail, i.*
+      'never scanned since the statistics ' || coalesce((SELECT 'were reset at ' || d.stats_reset FROM pg_stat_database d
+        WHERE d.datname = current_database()), 'began') AS detail, i.*
     FROM idx i JOIN size s ON s.indexrelid = i.indexrelid
     WHERE i.usable AND s.scans = 0 AND NOT i.indisunique AND NOT i.indisexclusion AND NOT i.indisreplident AND i.constraint_oid IS NULL
-      AND NOT EXISTS (SELECT FROM covered c WHERE c.indexrelid = i.indexrelid)
+      -- one that takes another's place will be used in it
+      AND NOT EXISTS (SELECT FROM covered c WHERE i.indexrelid IN (c.indexrelid, c.other))
       AND NOT EXISTS (SELECT FROM support f WHERE f.indexrelid = i.indexrelid)),
   removable AS (
     SELECT r.problem, r.relation, r.index, s.bytes, r.detail,

@@ -133,7 +133,8 @@ limits_of(const Budget *budget)
 
 /*
  * What the server allows.  The limits of roles and databases, and what is
- * reserved for superusers, do not bind superusers.
+ * reserved for superusers, do not bind superusers.  The role for which
+ * reserved_connections are came together with that setting.
  */
 static List *
 server_limits(const Budget *budget, int64 needed, int divisor)
@@ -144,6 +145,7 @@ server_limits(const Budget *budget, int64 needed, int divisor)
 	Form_pg_authid role;
 	List	   *limits = NIL;
 	int			slots = setting("max_connections");
+	char	   *name = "max_connections";
 	HeapTuple	database_tuple;
 	Form_pg_database database;
 
@@ -153,11 +155,14 @@ server_limits(const Budget *budget, int64 needed, int divisor)
 	if (!is_superuser)
 	{
 		slots -= setting("superuser_reserved_connections");
-		if (!OidIsValid(reserved_role) || !has_privs_of_role(budget->role, reserved_role))
+		name = psprintf("%s - superuser_reserved_connections", name);
+		if (OidIsValid(reserved_role) && !has_privs_of_role(budget->role, reserved_role))
+		{
 			slots -= setting("reserved_connections");
+			name = psprintf("%s - reserved_connections", name);
+		}
 	}
-	limits = add_limit(limits, is_superuser ? "max_connections" : "max_connections less reserved slots",
-					   slots, count_others(budget, InvalidOid, InvalidOid), needed, divisor);
+	limits = add_limit(limits, name, slots, count_others(budget, InvalidOid, InvalidOid), needed, divisor);
 
 	if (!role->rolcanlogin)
 		limits = add_limit(limits, psprintf("role %s may not log in", quote_identifier(NameStr(role->rolname))),
@@ -241,14 +246,12 @@ connections_of_pgbouncers(const Budget *budget)
 }
 
 /*
- * A setting of the server's; 0 for one that this version does not have.
+ * A setting of the server's that is a number.
  */
 static int
 setting(const char *name)
 {
-	const char *value = GetConfigOption(name, true, false);
-
-	return value ? pg_strtoint32(value) : 0;
+	return pg_strtoint32(GetConfigOption(name, false, false));
 }
 
 /*

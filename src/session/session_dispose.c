@@ -201,7 +201,7 @@ read_candidates(FunctionCallInfo fcinfo, const Dispose *dispose)
 {
 	Oid			types[4] = {TEXTOID, NAMEOID, NAMEOID, INTERVALOID};
 	Datum		values[4];
-	char		nulls[4] = "    ";
+	char		nulls[4];
 	static const int arguments[4] = {0, 2, 3, 1};
 	int			nest_level = NewGUCNestLevel();
 	List	   *candidates = NIL;
@@ -210,8 +210,7 @@ read_candidates(FunctionCallInfo fcinfo, const Dispose *dispose)
 	for (int i = 0; i < 4; i++)
 	{
 		values[i] = PG_GETARG_DATUM(arguments[i]);
-		if (PG_ARGISNULL(arguments[i]))
-			nulls[i] = 'n';
+		nulls[i] = PG_ARGISNULL(arguments[i]) ? 'n' : ' ';
 	}
 	ar_session_processes_forget();
 	pin_search_path();

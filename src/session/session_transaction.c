@@ -79,6 +79,7 @@ static void parse_body(Transaction *transaction);
 static void body_error_callback(void *arg);
 static void check_statement(const Transaction *transaction, const RawStmt *raw);
 static int	body_errposition(const Transaction *transaction, int location);
+static int	statement_start(const Transaction *transaction, const RawStmt *raw);
 static void check_parameters(const Transaction *transaction);
 static ErrorData *try_attempt(Transaction *transaction);
 static ErrorData *take_error(MemoryContext context);
@@ -245,7 +246,7 @@ body_error_callback(void *arg)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery(transaction->body->text);
+		internalerrquery(transaction->body->shown);
 	}
 	errcontext("body of algo_ref.transaction");
 }
@@ -260,32 +261,38 @@ check_statement(const Transaction *transaction, const RawStmt *raw)
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("transaction control cannot be used in the body of algo_ref.transaction"),
 				errdetail("The body is one transaction, which is begun and committed for it."),
-				body_errposition(transaction, raw->stmt_location));
+				body_errposition(transaction, statement_start(transaction, raw)));
 	if (IsA(stmt, VariableSetStmt) && castNode(VariableSetStmt, stmt)->name &&
 		strcmp(castNode(VariableSetStmt, stmt)->name, "TRANSACTION") == 0)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("SET TRANSACTION cannot be used in the body of algo_ref.transaction"),
 				errhint("Give the isolation level as argument \"isolation\"."),
-				body_errposition(transaction, raw->stmt_location));
+				body_errposition(transaction, statement_start(transaction, raw)));
 	if (IsA(stmt, CopyStmt) && castNode(CopyStmt, stmt)->filename == NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("COPY from or to the client cannot be used in the body of algo_ref.transaction"),
-				body_errposition(transaction, raw->stmt_location));
+				body_errposition(transaction, statement_start(transaction, raw)));
 }
 
 /*
- * Part of an ereport(): the error is at a byte of the body, or at what follows
- * the blanks there.
+ * Part of an ereport(): the error is at a byte of the body.
  */
 static int
 body_errposition(const Transaction *transaction, int location)
 {
-	const char *text = transaction->body->text;
+	return errposition(pg_mbstrlen_with_len(transaction->body->text, location) + 1);
+}
 
-	location += strspn(&text[location], " \t\n\r\f\v;");
-	return errposition(pg_mbstrlen_with_len(text, location) + 1);
+/*
+ * Where a statement begins, behind the blanks before it.
+ */
+static int
+statement_start(const Transaction *transaction, const RawStmt *raw)
+{
+	return raw->stmt_location +
+		strspn(&transaction->body->text[raw->stmt_location], " \t\n\r\f\v");
 }
 
 /*
@@ -418,8 +425,10 @@ take_error(MemoryContext context)
 static uint64
 run_statement(const Transaction *transaction, RawStmt *raw)
 {
-	const char *text = &transaction->body->text[raw->stmt_location];
-	char	   *own = raw->stmt_len > 0 ? pnstrdup(text, raw->stmt_len) : pstrdup(text);
+	int			start = statement_start(transaction, raw);
+	const char *text = &transaction->body->text[start];
+	int			length = raw->stmt_len > 0 ? raw->stmt_location + raw->stmt_len - start : strlen(text);
+	char	   *own = pnstrdup(text, length);
 	SPIExecuteOptions options = {0};
 	Oid		   *types = NULL;
 	int			count = 0;
@@ -507,10 +516,9 @@ statement_error_callback(void *arg)
 {
 	const Place *place = arg;
 	const char *text = place->transaction->body->text;
-	int			start = place->raw->stmt_location;
+	int			start = statement_start(place->transaction, place->raw);
 	int			line = 1;
 
-	start += strspn(&text[start], " \t\n\r\f\v;");
 	for (int i = 0; i < start; i++)
 		if (text[i] == '\n')
 			line++;
