@@ -116,6 +116,15 @@ SELECT algo_ref.resolve('heads');
 SELECT revision FROM algo_ref.show('both');
 SELECT algo_ref.graph();
 SELECT pg_catalog.count(*) FROM algo_ref.script(':');
+SELECT pg_catalog.max(application_name) FROM algo_ref.connections() WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid();
+SELECT pg_catalog.max(application_name) FROM algo_ref.connection WHERE pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid();
+SELECT pg_catalog.max(kind) FROM algo_ref.connection_limits();
+SELECT pg_catalog.max(application_name) FROM algo_ref.pool_status();
+SELECT pg_catalog.left(algo_ref.pool_status('text'), 10);
+SELECT pg_catalog.count(*) FROM algo_ref.pool_dispose('no such application');
+SELECT pg_catalog.min(needed) FROM algo_ref.connection_budget();
+SELECT pg_catalog.count(*) FROM algo_ref.index_advice('app');
+CALL algo_ref.transaction('SELECT CAST(:a AS pg_catalog.text)', 'serializable', parameters => '{"a": "b"}');
 SELECT revision FROM algo_ref.downgrade('base', 'app');
 SELECT algo_ref.edit('three', upgrade => 'CREATE TABLE three (id int); VACUUM three; CREATE INDEX CONCURRENTLY ON three (id); INSERT INTO nosuch VALUES (1)');
 CREATE TABLE app.alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);
@@ -182,11 +191,13 @@ ORDER BY relname COLLATE "C", attnum;
 
 -- who may execute what: reading is open to whoever may use the schema, all that
 -- changes something is not (await changes nothing, but no procedure is stable)
+\pset format unaligned
 SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS function,
   CASE WHEN provolatile = 'v' AND proname <> 'await' THEN 'changes' ELSE 'reads' END AS kind,
   has_function_privilege('public', p.oid, 'EXECUTE') AS public
 FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
 ORDER BY proname COLLATE "C", pg_get_function_identity_arguments(p.oid) COLLATE "C";
+\pset format aligned
 SELECT count(*) AS wrong FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
 WHERE (provolatile = 'v' AND proname <> 'await') = has_function_privilege('public', p.oid, 'EXECUTE')
   OR prosecdef OR proparallel = 's' OR proleakproof

@@ -21,14 +21,18 @@ SELECT count(*) FROM algo_ref.upgrade('one');
 --
 
 CREATE TABLE calls (id int GENERATED ALWAYS AS IDENTITY, call text,
-  command text GENERATED ALWAYS AS (CASE WHEN call ~ '^algo_ref.(await|deploy|revert)\(' THEN 'CALL ' ELSE 'SELECT * FROM ' END || call) STORED);
+  command text GENERATED ALWAYS AS (CASE WHEN call ~ '^algo_ref.(await|deploy|revert|transaction)\(' THEN 'CALL ' ELSE 'SELECT * FROM ' END || call) STORED);
 INSERT INTO calls (call) VALUES
   ($$algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.adopt_alembic('alembic_version')$$),
   ($$algo_ref.approve('one')$$),
   ($$algo_ref.await('one')$$),
   ($$algo_ref.bases()$$),
+  ($$algo_ref.blocking_chain(0)$$),
   ($$algo_ref.branches()$$),
+  ($$algo_ref.connection_budget()$$),
+  ($$algo_ref.connection_limits()$$),
+  ($$algo_ref.connections()$$),
   ($$algo_ref.current()$$),
   ($$algo_ref.delete_revision('two')$$),
   ($$algo_ref.deploy('heads')$$),
@@ -40,9 +44,14 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.heads()$$),
   ($$algo_ref.history()$$),
   ($$algo_ref.import_alembic('-- Running upgrade two -> y')$$),
+  ($$algo_ref.index_advice()$$),
   ($$algo_ref.merge()$$),
   ($$algo_ref.plan('heads')$$),
   ($$algo_ref.plan_checksum('heads')$$),
+  ($$algo_ref.pool_dispose('no such application')$$),
+  ($$algo_ref.pool_status()$$),
+  ($$algo_ref.pool_status('text')$$),
+  ($$algo_ref.processes()$$),
   ($$algo_ref.resolve('heads')$$),
   ($$algo_ref.revert('base')$$),
   ($$algo_ref.revision('x', 'CREATE TABLE x (id int)', id => 'x', revises => '{two}')$$),
@@ -50,6 +59,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.script('one')$$),
   ($$algo_ref.show('one')$$),
   ($$algo_ref.stamp('base')$$),
+  ($$algo_ref.transaction('SELECT 1')$$),
   ($$algo_ref.upgrade('heads')$$),
   ($$algo_ref.upgrade_sql('heads')$$);
 CREATE TABLE alembic_version (version_num text);

@@ -94,7 +94,7 @@ CALL algo_ref.transaction('SELECT ''not ended');
 CALL algo_ref.transaction('BEGIN');
 CALL algo_ref.transaction('SELECT 1; COMMIT');
 CALL algo_ref.transaction('SELECT 1;
-  -- here
+
   ROLLBACK AND CHAIN; SELECT 2');
 CALL algo_ref.transaction('SAVEPOINT s');
 CALL algo_ref.transaction('PREPARE TRANSACTION ''p''');
@@ -124,7 +124,9 @@ CALL algo_ref.transaction('SELECT 1;
 SELECT CAST(:a AS int[])', parameters => '{"a": ["one"]}');
 CALL algo_ref.transaction('SELECT CAST(:a AS int)', parameters => '{"a": [1]}');
 CALL algo_ref.transaction('SELECT CAST(:a AS int)', parameters => '{"a": {}}');
+\set VERBOSITY sqlstate
 CALL algo_ref.transaction('SELECT CAST(:a AS int[])', parameters => '{"a": [1, [2]]}');
+\set VERBOSITY default
 CALL algo_ref.transaction('SELECT :a + nothing', parameters => '{"a": 1}');
 CALL algo_ref.transaction('CREATE TABLE t (a int DEFAULT :a)', parameters => '{"a": 1}');
 CALL algo_ref.transaction('SELECT * FROM :table', parameters => '{"table": "pg_class"}');

@@ -92,6 +92,7 @@ ar_parameter_number(const char *text)
 	appendStringInfoString(&result, &text[copied]);
 	named->text = result.data;
 	named->shown = result.len == strlen(text) ? text : named->text;
+
 	if (named->count > 0 && foreign >= 0)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_PARAMETER),
@@ -267,7 +268,7 @@ static void
 append_element(StringInfo buffer, const char *text)
 {
 	appendStringInfoChar(buffer, '"');
-	for (; *text; text++)
+	for (; *text; text ++)
 	{
 		if (*text == '"' || *text == '\\')
 			appendStringInfoChar(buffer, '\\');

@@ -212,7 +212,7 @@ pgbouncer_limits(const Budget *budget)
 static List *
 add_limit(List *limits, char *name, int allowed, int others, int64 needed, int divisor)
 {
-	BudgetLimit	   *limit = palloc(sizeof(BudgetLimit));
+	BudgetLimit *limit = palloc(sizeof(BudgetLimit));
 
 	limit->name = name;
 	limit->allowed = allowed;
