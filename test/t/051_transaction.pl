@@ -38,11 +38,15 @@ sub write_at_once
 	my (@calls) = @_;
 	my (@runs, @out, @err, %failed);
 	my $again = 0;
+	my $gate = $node->background_psql('postgres');
+
+	# each waits for a lock that is given up when all are there
+	$gate->query_safe('SELECT pg_advisory_lock(1)');
 
 	for my $writer (0 .. $#calls)
 	{
 		my $file = "$dir/writer$writer.sql";
-		my $sql = '';
+		my $sql = "SELECT pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);\n";
 
 		$sql .= "$_->[1]\n\\if :ERROR\n\\echo failed $_->[0] :SQLSTATE\n\\endif\n" foreach @{ $calls[$writer] };
 		unlink $file;
@@ -50,6 +54,9 @@ sub write_at_once
 		($out[$writer], $err[$writer]) = ('', '');
 		push @runs, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-f', $file ], '<', \undef, '>', \$out[$writer], '2>', \$err[$writer]);
 	}
+	$node->poll_query_until('postgres', 'SELECT count(*) = ' . @calls . " FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+	$gate->query_safe('SELECT pg_advisory_unlock(1)');
+	$gate->quit;
 	foreach my $writer (0 .. $#calls)
 	{
 		$runs[$writer]->finish;
@@ -109,7 +116,7 @@ cmp_ok(scalar(keys %$failed), '<', $id, 'transfers: some were applied');
 #
 
 $node->safe_psql('postgres', 'TRUNCATE account, transfer; INSERT INTO account SELECT g, 125 FROM generate_series(1, 8) g');
-my $withdraw = 'SELECT require(sum(balance) >= :amount) FROM account; '
+my $withdraw = 'SELECT require(sum(balance) >= :amount) FROM account; SELECT pg_sleep(0.005); '
   . 'UPDATE account SET balance = balance - :amount WHERE id = :giver; '
   . 'INSERT INTO transfer VALUES (:id, :giver, NULL, :amount)';
 $id = 0;
