@@ -55,6 +55,13 @@ answers("SELECT length(algo_ref.plan_checksum('head'))", '64', 'plan_checksum()'
 answers("SELECT count(*) FROM algo_ref.script('base:heads')", '2', 'script()');
 answers("SELECT count(*) FROM algo_ref.upgrade('aaaa01')", '0', 'an upgrade to where it stands');
 answers("SELECT count(*) FROM algo_ref.log", '1', 'the log');
+answers("SELECT count(*) FROM algo_ref.connection WHERE pid = pg_backend_pid() AND state = 'active'", '1', 'connection');
+answers("SELECT sum(connections) = (SELECT used FROM algo_ref.connection_limits() WHERE name = 'max_connections') FROM algo_ref.pool_status()", 't', 'pool_status()');
+answers("SELECT algo_ref.pool_status('text') LIKE 'Pool size: %'", 't', 'pool_status(text)');
+answers("SELECT bool_and(fits) FROM algo_ref.connection_budget(1, 0)", 't', 'connection_budget()');
+answers("SELECT count(*) FROM algo_ref.pool_dispose('no such application')", '0', 'pool_dispose()');
+answers("SELECT count(*) FROM algo_ref.index_advice()", '0', 'index_advice()');
+answers("CALL algo_ref.transaction('SELECT * FROM one', 'repeatable read')", '1|0', 'transaction()');
 
 refuses("SELECT * FROM algo_ref.upgrade('head')", 'an upgrade with work to do');
 refuses("SELECT * FROM algo_ref.downgrade('base')", 'a downgrade');
