@@ -345,7 +345,6 @@ try_attempt(Transaction *transaction)
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext attempt_context = AllocSetContextCreate(context, "algo_ref transaction attempt",
 														  ALLOCSET_DEFAULT_SIZES);
-	ErrorContextCallback *callbacks = error_context_stack;
 	ErrorData  *volatile error = NULL;
 	Subxact		subxact;
 
@@ -382,7 +381,6 @@ try_attempt(Transaction *transaction)
 		ar_subxact_roll_back(&subxact);
 	}
 	PG_END_TRY();
-	error_context_stack = callbacks;
 	PopActiveSnapshot();
 
 	if (error)
