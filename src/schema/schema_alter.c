@@ -1,0 +1,892 @@
+/*
+ * schema_alter.c: from one version of an object to another in place.
+ *
+ * What ar_schema_can_alter() says no to, is dropped and created again, or
+ * refused if that would lose data.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "miscadmin.h"
+#include "parser/parse_coerce.h"
+#include "schema/schema.h"
+#include "utils/builtins.h"
+
+static bool only_differs_in(const SchemaObject *from, const SchemaObject *to,
+							const char *const *attributes);
+static bool begins_with(const char *text, const char *start);
+static const char *value_or_empty(const SchemaObject *object, const char *attribute);
+static List *labels_of(const SchemaObject *type);
+static bool is_subsequence(List *part, List *whole);
+static void alter_enum(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_domain(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_sequence(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_column(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_column_type(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static const SchemaObject *default_of(const SchemaObject *column);
+static bool is_assignable(const SchemaObject *from, const SchemaObject *to);
+static bool needs_type(const SchemaObject *column);
+static void alter_identity(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
+						   const char *start);
+static char *not_null_name(const SchemaObject *column);
+static const char *not_null_rest(const SchemaObject *column);
+static void alter_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
+						   const char *start);
+static void alter_view(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_policy(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_index(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_options(SchemaAction *action, const char *start, const char *from, const char *to,
+						  bool is_foreign);
+static void alter_enabled(SchemaAction *action, const SchemaObject *to, const char *word);
+static List *option_list(const char *options);
+static const char *option_name(const char *option);
+static bool has_option_named(List *options, const char *name);
+static bool list_has(List *texts, const char *text);
+static void alter_rest(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
+					   const SchemaOptions *options);
+
+/*
+ * Does the difference change the type of a column?  What depends on it, has to
+ * go before.
+ */
+bool
+ar_schema_retypes(const SchemaObject *from, const SchemaObject *to)
+{
+	return from->kind == AR_SCHEMA_COLUMN &&
+		(!ar_schema_same(from, to, "type") || !ar_schema_same(from, to, "collation"));
+}
+
+/*
+ * Can what differs be changed in place?
+ */
+bool
+ar_schema_can_alter(const SchemaObject *from, const SchemaObject *to)
+{
+	switch (from->kind)
+	{
+		case AR_SCHEMA_SCHEMA:
+		case AR_SCHEMA_SEQUENCE:
+		case AR_SCHEMA_DEFAULT:
+		case AR_SCHEMA_SEQUENCE_OWNER:
+		case AR_SCHEMA_REPLICA_IDENTITY:
+		case AR_SCHEMA_EXTENSION:
+			return true;
+		case AR_SCHEMA_ENUM:
+			return is_subsequence(labels_of(from), labels_of(to));
+		case AR_SCHEMA_DOMAIN:
+			return ar_schema_same(from, to, "base") && ar_schema_same(from, to, "collation");
+		case AR_SCHEMA_COMPOSITE:
+			return true;
+		case AR_SCHEMA_TABLE:
+			return ar_schema_same(from, to, "kind") && ar_schema_same(from, to, "partition_key") &&
+				ar_schema_same(from, to, "server");
+		case AR_SCHEMA_COLUMN:
+			if (from->parent->kind == AR_SCHEMA_VIEW)
+				return true;
+			if (ar_schema_same(from, to, "generated") && ar_schema_same(from, to, "expression"))
+				return true;
+			return ar_schema_value(to, "generated") == NULL &&
+				strcmp(value_or_empty(from, "generated"), "STORED") == 0;
+		case AR_SCHEMA_VIEW:
+			if (!ar_schema_same(from, to, "kind"))
+				return false;
+			if (strcmp(ar_schema_value(from, "kind"), "m") == 0)
+				return ar_schema_same(from, to, "definition");
+			return begins_with(ar_schema_value(to, "_columns"), ar_schema_value(from, "_columns"));
+		case AR_SCHEMA_FUNCTION:
+			return ar_schema_same(from, to, "kind") && ar_schema_same(from, to, "result") &&
+				ar_schema_same(from, to, "arguments");
+		case AR_SCHEMA_CONSTRAINT:
+			if (strcmp(value_or_empty(from, "definition"),
+					   psprintf("%s NOT VALID", value_or_empty(to, "definition"))) == 0)
+				return true;
+			return ar_schema_same(from, to, "definition");
+		case AR_SCHEMA_FOREIGN_KEY:
+			return ar_schema_same(from, to, "definition") ||
+				strcmp(value_or_empty(from, "definition"),
+					   psprintf("%s NOT VALID", value_or_empty(to, "definition"))) == 0;
+		case AR_SCHEMA_POLICY:
+			return ar_schema_same(from, to, "permissive") && ar_schema_same(from, to, "command") &&
+				(ar_schema_value(from, "using") == NULL || ar_schema_value(to, "using")) &&
+				(ar_schema_value(from, "check") == NULL || ar_schema_value(to, "check"));
+		case AR_SCHEMA_INDEX:
+			return ar_schema_same(from, to, "definition") && ar_schema_same(from, to, "statistics") &&
+				ar_schema_flag(from, "valid");
+		default:
+			{
+				static const char *const gentle[] = {"comment", "owner", "acl", "enabled", "target", NULL};
+
+				return only_differs_in(from, to, gentle);
+			}
+	}
+}
+
+/*
+ * The statements that change one version into the other.
+ */
+void
+ar_schema_alter(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
+				const SchemaOptions *options)
+{
+	switch (from->kind)
+	{
+		case AR_SCHEMA_ENUM:
+			alter_enum(action, from, to);
+			break;
+		case AR_SCHEMA_DOMAIN:
+			alter_domain(action, from, to);
+			break;
+		case AR_SCHEMA_SEQUENCE:
+			alter_sequence(action, from, to);
+			break;
+		case AR_SCHEMA_TABLE:
+			alter_table(action, from, to);
+			break;
+		case AR_SCHEMA_COLUMN:
+			alter_column(action, from, to);
+			break;
+		case AR_SCHEMA_VIEW:
+			alter_view(action, from, to);
+			break;
+		case AR_SCHEMA_FUNCTION:
+			if (!ar_schema_same(from, to, "definition"))
+				ar_schema_say(action, "%s", ar_schema_value(to, "definition"));
+			break;
+		case AR_SCHEMA_CONSTRAINT:
+		case AR_SCHEMA_FOREIGN_KEY:
+			alter_constraint(action, from, to);
+			break;
+		case AR_SCHEMA_DEFAULT:
+		case AR_SCHEMA_SEQUENCE_OWNER:
+		case AR_SCHEMA_REPLICA_IDENTITY:
+			ar_schema_create(action, to, options);
+			return;
+		case AR_SCHEMA_POLICY:
+			alter_policy(action, from, to);
+			break;
+		case AR_SCHEMA_INDEX:
+			alter_index(action, from, to);
+			break;
+		case AR_SCHEMA_STATISTICS:
+			if (!ar_schema_same(from, to, "target"))
+				ar_schema_say(action, "ALTER STATISTICS %s SET STATISTICS %s", ar_schema_name(to),
+							  ar_schema_value(to, "target") ? ar_schema_value(to, "target") : "-1");
+			break;
+		case AR_SCHEMA_RULE:
+			alter_enabled(action, to, "RULE");
+			break;
+		case AR_SCHEMA_TRIGGER:
+			if (!ar_schema_same(from, to, "enabled"))
+				alter_enabled(action, to, "TRIGGER");
+			break;
+		default:
+			break;
+	}
+	alter_rest(action, from, to, options);
+}
+
+/*
+ * Comment, owner and privileges.
+ */
+static void
+alter_rest(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
+		   const SchemaOptions *options)
+{
+	if (ar_schema_has(to, "comment") && !ar_schema_same(from, to, "comment"))
+		ar_schema_say(action, "COMMENT ON %s IS %s", ar_schema_comment_name(to),
+					  ar_schema_value(to, "comment") ?
+					  quote_literal_cstr(ar_schema_value(to, "comment")) : "NULL");
+	if (options->owners && ar_schema_has(to, "owner") && !ar_schema_same(from, to, "owner"))
+	{
+		Oid			owner = (Oid) strtoul(ar_schema_value(to, "_owner"), NULL, 10);
+
+		ar_schema_say(action, "ALTER %s OWNER TO %s", ar_schema_comment_name(to),
+					  quote_identifier(GetUserNameFromId(owner, false)));
+	}
+	if (ar_schema_has(to, "acl") && !ar_schema_same(from, to, "acl"))
+	{
+		Oid			owner = (Oid) strtoul(ar_schema_value(to, "_owner"), NULL, 10);
+
+		List	   *changes = ar_schema_acl_change(ar_schema_value(from, "acl"), ar_schema_value(to, "acl"),
+												   ar_schema_grant_name(to),
+												   quote_identifier(GetUserNameFromId(owner, false)));
+		ListCell   *cell;
+
+		foreach(cell, changes)
+		{
+			if (begins_with(lfirst(cell), "GRANT "))
+				ar_schema_warn(action, AR_HAZARD_WIDENS_ACCESS);
+		}
+		action->statements = list_concat(action->statements, changes);
+	}
+}
+
+static void
+alter_enum(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	List	   *old = labels_of(from);
+	List	   *new = labels_of(to);
+	const char *before = NULL;
+	ListCell   *cell;
+
+	foreach(cell, new)
+	{
+		const char *label = lfirst(cell);
+
+		if (!list_has(old, label))
+		{
+			action->labels = lappend(action->labels, pstrdup(label));
+			/* at the end nothing need be said */
+			if (before == NULL && old != NIL)
+				ar_schema_say(action, "ALTER TYPE %s ADD VALUE %s BEFORE %s", ar_schema_name(to), label,
+							  (char *) linitial(old));
+			else if (before && foreach_current_index(cell) <
+					 list_length(new) - 1 && !is_subsequence(old, list_copy_head(new, foreach_current_index(cell))))
+				ar_schema_say(action, "ALTER TYPE %s ADD VALUE %s AFTER %s", ar_schema_name(to), label, before);
+			else
+				ar_schema_say(action, "ALTER TYPE %s ADD VALUE %s", ar_schema_name(to), label);
+		}
+		before = label;
+	}
+}
+
+static void
+alter_domain(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	char	   *name = ar_schema_name(to);
+
+	if (!ar_schema_same(from, to, "default"))
+	{
+		if (ar_schema_value(to, "default"))
+			ar_schema_say(action, "ALTER DOMAIN %s SET DEFAULT %s", name, ar_schema_value(to, "default"));
+		else
+			ar_schema_say(action, "ALTER DOMAIN %s DROP DEFAULT", name);
+	}
+	if (!ar_schema_same(from, to, "not_null"))
+	{
+		ar_schema_say(action, "ALTER DOMAIN %s %s NOT NULL", name,
+					  ar_schema_flag(to, "not_null") ? "SET" : "DROP");
+		if (ar_schema_flag(to, "not_null"))
+			ar_schema_warn(action, AR_HAZARD_SCANS);
+	}
+}
+
+static void
+alter_sequence(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	char	   *name = ar_schema_name(to);
+
+	if (!ar_schema_same(from, to, "type") || !ar_schema_same(from, to, "options"))
+		ar_schema_say(action, "ALTER SEQUENCE %s AS %s %s", name, ar_schema_value(to, "type"),
+					  ar_schema_value(to, "options"));
+	if (!ar_schema_same(from, to, "persistence"))
+		ar_schema_say(action, "ALTER SEQUENCE %s SET %s", name,
+					  strcmp(ar_schema_value(to, "persistence"), "u") == 0 ? "UNLOGGED" : "LOGGED");
+}
+
+static void
+alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	char	   *name = ar_schema_name(to);
+	char	   *start = psprintf("ALTER TABLE %s", name);
+	const char *old_bound = ar_schema_value(from, "bound");
+	const char *new_bound = ar_schema_value(to, "bound");
+	bool		same_place = ar_schema_same(from, to, "bound") && ar_schema_same(from, to, "parents");
+
+	if (!same_place)
+	{
+		List	   *old = ar_schema_name_list(ar_schema_value(from, "parents"));
+		List	   *new = ar_schema_name_list(ar_schema_value(to, "parents"));
+		ListCell   *cell;
+
+		if (old_bound)
+		{
+			ar_schema_say(action, "ALTER TABLE %s DETACH PARTITION %s", ar_schema_value(from, "parents"), name);
+			ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+		}
+		else
+			foreach(cell, old)
+		{
+			if (!list_has(new, lfirst(cell)) || new_bound)
+				ar_schema_say(action, "%s NO INHERIT %s", start, (char *) lfirst(cell));
+		}
+		if (new_bound)
+		{
+			ar_schema_say(action, "ALTER TABLE %s ATTACH PARTITION %s %s", ar_schema_value(to, "parents"),
+						  name, new_bound);
+			ar_schema_warn(action, AR_HAZARD_SCANS);
+		}
+		else
+			foreach(cell, new)
+		{
+			if (!list_has(old, lfirst(cell)) || old_bound)
+				ar_schema_say(action, "%s INHERIT %s", start, (char *) lfirst(cell));
+		}
+	}
+	if (!ar_schema_same(from, to, "of_type"))
+	{
+		if (ar_schema_value(to, "of_type"))
+			ar_schema_say(action, "%s OF %s", start, ar_schema_value(to, "of_type"));
+		else
+			ar_schema_say(action, "%s NOT OF", start);
+	}
+	if (!ar_schema_same(from, to, "persistence"))
+	{
+		ar_schema_say(action, "%s SET %s", start,
+					  strcmp(ar_schema_value(to, "persistence"), "u") == 0 ? "UNLOGGED" : "LOGGED");
+		ar_schema_warn(action, AR_HAZARD_REWRITES);
+		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+	}
+	if (!ar_schema_same(from, to, "access_method"))
+	{
+		ar_schema_say(action, "%s SET ACCESS METHOD %s", start,
+					  quote_identifier(ar_schema_value(to, "access_method")));
+		ar_schema_warn(action, AR_HAZARD_REWRITES);
+		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+	}
+	if (!ar_schema_same(from, to, "tablespace"))
+	{
+		ar_schema_say(action, "%s SET TABLESPACE %s", start, ar_schema_value(to, "tablespace") ?
+					  quote_identifier(ar_schema_value(to, "tablespace")) : "pg_default");
+		ar_schema_warn(action, AR_HAZARD_REWRITES);
+		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+	}
+	alter_options(action, start, ar_schema_value(from, "options"), ar_schema_value(to, "options"), false);
+	alter_options(action, start, ar_schema_value(from, "toast_options"),
+				  ar_schema_value(to, "toast_options"), false);
+	if (!ar_schema_same(from, to, "foreign_options"))
+		alter_options(action, psprintf("ALTER FOREIGN TABLE %s", name),
+					  ar_schema_value(from, "foreign_options"), ar_schema_value(to, "foreign_options"), true);
+	if (!ar_schema_same(from, to, "row_security"))
+		ar_schema_say(action, "%s %s ROW LEVEL SECURITY", start,
+					  ar_schema_flag(to, "row_security") ? "ENABLE" : "DISABLE");
+	if (!ar_schema_same(from, to, "force_row_security"))
+		ar_schema_say(action, "%s %s ROW LEVEL SECURITY", start,
+					  ar_schema_flag(to, "force_row_security") ? "FORCE" : "NO FORCE");
+	if ((ar_schema_flag(from, "row_security") && !ar_schema_flag(to, "row_security")) ||
+		(ar_schema_flag(from, "force_row_security") && !ar_schema_flag(to, "force_row_security")))
+		ar_schema_warn(action, AR_HAZARD_WIDENS_ACCESS);
+}
+
+static void
+alter_column(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	char	   *start = psprintf("ALTER TABLE %s ALTER COLUMN %s", ar_schema_place_name(to),
+								 quote_identifier(to->name));
+
+	if (to->parent->kind == AR_SCHEMA_COMPOSITE)
+	{
+		if (ar_schema_retypes(from, to))
+			ar_schema_say(action, "ALTER TYPE %s ALTER ATTRIBUTE %s TYPE %s%s%s",
+						  ar_schema_place_name(to), quote_identifier(to->name), ar_schema_value(to, "type"),
+						  ar_schema_value(to, "collation") ? " COLLATE " : "",
+						  ar_schema_value(to, "collation") ? ar_schema_value(to, "collation") : "");
+		return;
+	}
+	if (to->parent->kind == AR_SCHEMA_TABLE)
+	{
+		if (ar_schema_value(from, "generated") && !ar_schema_value(to, "generated"))
+			ar_schema_say(action, "%s DROP EXPRESSION", start);
+		if (ar_schema_value(from, "identity") && !ar_schema_value(to, "identity"))
+			ar_schema_say(action, "%s DROP IDENTITY", start);
+		if (ar_schema_retypes(from, to) || from->retyped)
+			alter_column_type(action, from, to);
+		alter_not_null(action, from, to, start);
+		alter_identity(action, from, to, start);
+		if (!ar_schema_same(from, to, "storage"))
+			ar_schema_say(action, "%s SET STORAGE %s", start, ar_schema_value(to, "storage") ?
+						  ar_schema_value(to, "storage") :
+						  ar_schema_value(to, "_type_storage")[0] == 'p' ? "PLAIN" :
+						  ar_schema_value(to, "_type_storage")[0] == 'm' ? "MAIN" :
+						  ar_schema_value(to, "_type_storage")[0] == 'e' ? "EXTERNAL" : "EXTENDED");
+		if (!ar_schema_same(from, to, "compression"))
+			ar_schema_say(action, "%s SET COMPRESSION %s", start, ar_schema_value(to, "compression") ?
+						  ar_schema_value(to, "compression") : "default");
+		if (!ar_schema_same(from, to, "foreign_options"))
+			alter_options(action, psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s", ar_schema_place_name(to),
+										   quote_identifier(to->name)),
+						  ar_schema_value(from, "foreign_options"), ar_schema_value(to, "foreign_options"),
+						  true);
+		alter_options(action, start, ar_schema_value(from, "options"), ar_schema_value(to, "options"), false);
+	}
+	if (!ar_schema_same(from, to, "statistics"))
+		ar_schema_say(action, "%s SET STATISTICS %s", start, ar_schema_value(to, "statistics") ?
+					  ar_schema_value(to, "statistics") : "-1");
+}
+
+/*
+ * From one type to another: by assignment where there is such a cast, which
+ * raises an error for a value that is too long where an explicit one would cut
+ * it off; else by an explicit cast, through text if the old type is replaced.
+ */
+static void
+alter_column_type(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	const char *old = ar_schema_value(from, "type");
+	const char *new = ar_schema_value(to, "type");
+	const char *collation = ar_schema_value(to, "collation");
+	char	   *name = pstrdup(quote_identifier(to->name));
+	bool		through_text = from->retyped || (needs_type(from) && needs_type(to));
+	const SchemaObject *old_default = default_of(from);
+	const SchemaObject *new_default = default_of(to);
+	StringInfoData text;
+
+	/* the server casts a default only by assignment */
+	if (old_default && (through_text || !is_assignable(from, to)))
+		ar_schema_say(action, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", ar_schema_place_name(to), name);
+	else
+		new_default = NULL;
+	initStringInfo(&text);
+	appendStringInfo(&text, "ALTER TABLE %s ALTER COLUMN %s TYPE %s", ar_schema_place_name(to), name, new);
+	if (collation)
+		appendStringInfo(&text, " COLLATE %s", collation);
+	if (through_text)
+		appendStringInfo(&text, " USING %s::%s::%s", name,
+						 strlen(old) > 2 && strcmp(&old[strlen(old) - 2], "[]") == 0 ? "text[]" : "text", new);
+	else if (!is_assignable(from, to))
+		appendStringInfo(&text, " USING %s::%s", name, new);
+	ar_schema_say(action, "%s", text.data);
+	if (new_default && ar_schema_same(old_default, new_default, "expression"))
+		ar_schema_say(action, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", ar_schema_place_name(to), name,
+					  ar_schema_value(new_default, "expression"));
+	ar_schema_warn(action, AR_HAZARD_REWRITES);
+	ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+}
+
+static const SchemaObject *
+default_of(const SchemaObject *column)
+{
+	ListCell   *cell;
+
+	foreach(cell, column->parts)
+	{
+		if (((SchemaObject *) lfirst(cell))->kind == AR_SCHEMA_DEFAULT)
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+/*
+ * Is the old type the new one but for its modifier, or is there a cast in
+ * assignment?  Of types that the server does not bring along, only the name is
+ * known here.
+ */
+static bool
+is_assignable(const SchemaObject *from, const SchemaObject *to)
+{
+	const char *old = ar_schema_value(from, "type");
+	const char *new = ar_schema_value(to, "type");
+	Oid			old_type = (Oid) strtoul(ar_schema_value(from, "_type_oid"), NULL, 10);
+	Oid			new_type = (Oid) strtoul(ar_schema_value(to, "_type_oid"), NULL, 10);
+	size_t		base = strcspn(old, "(");
+
+	if (base == strcspn(new, "(") && strncmp(old, new, base) == 0)
+		return true;
+	return old_type < FirstNormalObjectId && new_type < FirstNormalObjectId &&
+		can_coerce_type(1, &old_type, &new_type, COERCION_ASSIGNMENT);
+}
+
+/*
+ * Is the column of a type that the model has?
+ */
+static bool
+needs_type(const SchemaObject *column)
+{
+	ListCell   *cell;
+
+	foreach(cell, column->needs)
+	{
+		SchemaKind	kind = ((SchemaObject *) lfirst(cell))->kind;
+
+		if (kind == AR_SCHEMA_ENUM || kind == AR_SCHEMA_DOMAIN || kind == AR_SCHEMA_RANGE ||
+			kind == AR_SCHEMA_COMPOSITE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The name of a constraint for NOT NULL; where the model has none, it is the
+ * usual one.
+ */
+static char *
+not_null_name(const SchemaObject *column)
+{
+	const char *constraint = ar_schema_value(column, "not_null_constraint");
+
+	if (constraint[0] == '\0' || constraint[0] == ' ')
+		return pstrdup(quote_identifier(psprintf("%.63s", psprintf("%s_%s_not_null", column->parent->name,
+																   column->name))));
+	return pnstrdup(constraint, not_null_rest(column) - constraint);
+}
+
+/*
+ * What stands behind its name.
+ */
+static const char *
+not_null_rest(const SchemaObject *column)
+{
+	const char *constraint = ar_schema_value(column, "not_null_constraint");
+
+	return constraint[0] == '"' ? strrchr(constraint, '"') + 1 : constraint + strcspn(constraint, " ");
+}
+
+static void
+alter_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to, const char *start)
+{
+	bool		was = ar_schema_flag(from, "not_null");
+	bool		is = ar_schema_flag(to, "not_null");
+	const char *constraint = ar_schema_value(to, "not_null_constraint");
+
+	if (was == is && ar_schema_same(from, to, "not_null_constraint"))
+		return;
+	if (was && is && ar_schema_value(from, "not_null_constraint") && constraint &&
+		strcmp(not_null_rest(from), not_null_rest(to)) == 0)
+	{
+		ar_schema_say(action, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", ar_schema_place_name(to),
+					  not_null_name(from), not_null_name(to));
+		return;
+	}
+	if (was)
+		ar_schema_say(action, "%s DROP NOT NULL", start);
+	if (is && constraint && constraint[0])
+	{
+		char	   *table = ar_schema_place_name(to);
+
+		/* without a name the server chooses the usual one */
+		if (constraint[0] == ' ')
+			ar_schema_say(action, "ALTER TABLE %s ADD NOT NULL %s%s", table, quote_identifier(to->name),
+						  constraint);
+		else
+		{
+			int			length = constraint[0] == '"' ? strrchr(constraint, '"') - constraint + 1 :
+			strcspn(constraint, " ");
+
+			ar_schema_say(action, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s%s", table,
+						  pnstrdup(constraint, length), quote_identifier(to->name), &constraint[length]);
+		}
+	}
+	else if (is)
+		ar_schema_say(action, "%s SET NOT NULL", start);
+	if (is)
+	{
+		ar_schema_warn(action, AR_HAZARD_SCANS);
+		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+	}
+}
+
+static void
+alter_identity(SchemaAction *action, const SchemaObject *from, const SchemaObject *to, const char *start)
+{
+	const char *old = ar_schema_value(from, "identity");
+	const char *new = ar_schema_value(to, "identity");
+	const char *unusual = ar_schema_value(to, "_identity_unusual");
+
+	if (new == NULL)
+		return;
+	if (old == NULL)
+	{
+		ar_schema_say(action, "%s ADD GENERATED %s AS IDENTITY%s%s%s", start, new,
+					  unusual && unusual[0] ? " (" : "", unusual && unusual[0] ? &unusual[1] : "",
+					  unusual && unusual[0] ? ")" : "");
+		return;
+	}
+	if (strcmp(old, new) != 0)
+		ar_schema_say(action, "%s SET GENERATED %s", start, new);
+	if (!ar_schema_same(from, to, "identity_options"))
+	{
+		/* each option behind a SET of its own */
+		const char *const words[] = {"INCREMENT BY ", "MINVALUE ", "MAXVALUE ", "START WITH ", "CACHE ",
+		"NO CYCLE", "CYCLE"};
+		const char *at = ar_schema_value(to, "identity_options");
+		StringInfoData text;
+
+		initStringInfo(&text);
+		appendStringInfoString(&text, start);
+		while (*at)
+		{
+			bool		found = false;
+
+			for (int i = 0; i < lengthof(words) && !found; i++)
+			{
+				int			length = strlen(words[i]);
+
+				if (strncmp(at, words[i], length) != 0)
+					continue;
+				length += i < 5 ? strcspn(&at[length], " ") : 0;
+				appendStringInfo(&text, " SET %.*s", length, at);
+				at += length;
+				found = true;
+			}
+			at += !found || *at == ' ';
+		}
+		ar_schema_say(action, "%s", text.data);
+	}
+}
+
+static void
+alter_view(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	bool		is_materialized = strcmp(ar_schema_value(to, "kind"), "m") == 0;
+	const char *options = ar_schema_value(to, "options");
+
+	if (!is_materialized)
+	{
+		if (!ar_schema_same(from, to, "definition"))
+			ar_schema_say(action, "CREATE OR REPLACE VIEW %s%s%s%s AS\n%s", ar_schema_name(to),
+						  options ? " WITH (" : "", options ? options : "", options ? ")" : "",
+						  ar_schema_value(to, "definition"));
+		else
+			alter_options(action, psprintf("ALTER VIEW %s", ar_schema_name(to)),
+						  ar_schema_value(from, "options"), options, false);
+		return;
+	}
+	alter_options(action, psprintf("ALTER MATERIALIZED VIEW %s", ar_schema_name(to)),
+				  ar_schema_value(from, "options"), options, false);
+	if (!ar_schema_same(from, to, "access_method"))
+		ar_schema_say(action, "ALTER MATERIALIZED VIEW %s SET ACCESS METHOD %s", ar_schema_name(to),
+					  quote_identifier(ar_schema_value(to, "access_method")));
+	if (!ar_schema_same(from, to, "tablespace"))
+		ar_schema_say(action, "ALTER MATERIALIZED VIEW %s SET TABLESPACE %s", ar_schema_name(to),
+					  ar_schema_value(to, "tablespace") ?
+					  quote_identifier(ar_schema_value(to, "tablespace")) : "pg_default");
+}
+
+static void
+alter_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	if (!ar_schema_same(from, to, "definition"))
+	{
+		ar_schema_say(action, "ALTER TABLE %s VALIDATE CONSTRAINT %s", ar_schema_place_name(to),
+					  quote_identifier(to->name));
+		ar_schema_warn(action, AR_HAZARD_SCANS);
+	}
+	if (to->kind == AR_SCHEMA_CONSTRAINT && !ar_schema_same(from, to, "clustered"))
+	{
+		if (ar_schema_flag(to, "clustered"))
+			ar_schema_say(action, "ALTER TABLE %s CLUSTER ON %s", ar_schema_place_name(to),
+						  quote_identifier(to->name));
+		else
+			ar_schema_say(action, "ALTER TABLE %s SET WITHOUT CLUSTER", ar_schema_place_name(to));
+	}
+}
+
+static void
+alter_policy(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "ALTER POLICY %s ON %s", quote_identifier(to->name), ar_schema_place_name(to));
+	if (!ar_schema_same(from, to, "roles"))
+		appendStringInfo(&text, " TO %s", ar_schema_value(to, "roles"));
+	if (!ar_schema_same(from, to, "using"))
+		appendStringInfo(&text, " USING (%s)", ar_schema_value(to, "using"));
+	if (!ar_schema_same(from, to, "check"))
+		appendStringInfo(&text, " WITH CHECK (%s)", ar_schema_value(to, "check"));
+	if (!ar_schema_same(from, to, "roles") || !ar_schema_same(from, to, "using") ||
+		!ar_schema_same(from, to, "check"))
+		ar_schema_say(action, "%s", text.data);
+	ar_schema_warn(action, AR_HAZARD_WIDENS_ACCESS);
+}
+
+static void
+alter_index(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	if (!ar_schema_same(from, to, "tablespace"))
+	{
+		ar_schema_say(action, "ALTER INDEX %s SET TABLESPACE %s", ar_schema_name(to),
+					  ar_schema_value(to, "tablespace") ?
+					  quote_identifier(ar_schema_value(to, "tablespace")) : "pg_default");
+		ar_schema_warn(action, AR_HAZARD_REWRITES);
+	}
+	if (!ar_schema_same(from, to, "clustered"))
+	{
+		if (ar_schema_flag(to, "clustered"))
+			ar_schema_say(action, "ALTER TABLE %s CLUSTER ON %s", ar_schema_place_name(to),
+						  quote_identifier(to->name));
+		else
+			ar_schema_say(action, "ALTER TABLE %s SET WITHOUT CLUSTER", ar_schema_place_name(to));
+	}
+}
+
+/*
+ * "start" SET (...) and RESET (...), or OPTIONS (...) of what is foreign.
+ */
+static void
+alter_options(SchemaAction *action, const char *start, const char *from, const char *to, bool is_foreign)
+{
+	List	   *old = option_list(from);
+	List	   *new = option_list(to);
+	StringInfoData set;
+	StringInfoData reset;
+	ListCell   *cell;
+
+	initStringInfo(&set);
+	initStringInfo(&reset);
+	foreach(cell, new)
+	{
+		const char *option = lfirst(cell);
+
+		if (!list_has(old, option))
+			appendStringInfo(&set, "%s%s%s", set.len ? ", " : "",
+							 !is_foreign ? "" : has_option_named(old, option_name(option)) ? "SET " : "ADD ",
+							 option);
+	}
+	foreach(cell, old)
+	{
+		const char *name = option_name(lfirst(cell));
+
+		if (!has_option_named(new, name))
+		{
+			if (is_foreign)
+				appendStringInfo(&set, "%sDROP %s", set.len ? ", " : "", name);
+			else
+				appendStringInfo(&reset, "%s%s", reset.len ? ", " : "", name);
+		}
+	}
+	if (set.len)
+		ar_schema_say(action, "%s %s (%s)", start, is_foreign ? "OPTIONS" : "SET", set.data);
+	if (reset.len)
+		ar_schema_say(action, "%s RESET (%s)", start, reset.data);
+}
+
+static void
+alter_enabled(SchemaAction *action, const SchemaObject *to, const char *word)
+{
+	const char *enabled = ar_schema_value(to, "enabled");
+
+	ar_schema_say(action, "ALTER TABLE %s %s %s %s", ar_schema_place_name(to),
+				  enabled[0] == 'D' ? "DISABLE" : enabled[0] == 'R' ? "ENABLE REPLICA" :
+				  enabled[0] == 'A' ? "ENABLE ALWAYS" : "ENABLE", word, quote_identifier(to->name));
+}
+
+static bool
+only_differs_in(const SchemaObject *from, const SchemaObject *to, const char *const *attributes)
+{
+	int			count;
+	const char **names = ar_schema_attributes(from->kind, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		bool		may_differ = names[i][0] == '_';
+
+		for (int j = 0; attributes[j]; j++)
+			may_differ |= strcmp(names[i], attributes[j]) == 0;
+		if (!may_differ && !ar_schema_same(from, to, names[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+begins_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
+static const char *
+value_or_empty(const SchemaObject *object, const char *attribute)
+{
+	const char *value = ar_schema_value(object, attribute);
+
+	return value ? value : "";
+}
+
+/*
+ * The items of a list of quoted strings.
+ */
+static List *
+split_quoted(const char *text)
+{
+	List	   *items = NIL;
+	const char *start = text;
+	bool		quoted = false;
+
+	if (text == NULL || text[0] == '\0')
+		return NIL;
+	for (const char *at = text;; at++)
+	{
+		if (*at == '\'' || *at == '"')
+			quoted = !quoted;
+		if (*at == '\0' || (!quoted && at[0] == ',' && at[1] == ' '))
+		{
+			items = lappend(items, pnstrdup(start, at - start));
+			if (*at == '\0')
+				return items;
+			start = at + 2;
+		}
+	}
+}
+
+static List *
+labels_of(const SchemaObject *type)
+{
+	return split_quoted(ar_schema_value(type, "labels"));
+}
+
+static List *
+option_list(const char *options)
+{
+	return split_quoted(options);
+}
+
+List *
+ar_schema_name_list(const char *names)
+{
+	return split_quoted(names);
+}
+
+/*
+ * The name of "name=value" or "name 'value'".
+ */
+static const char *
+option_name(const char *option)
+{
+	return pnstrdup(option, strcspn(option, "= "));
+}
+
+static bool
+has_option_named(List *options, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, options)
+	{
+		if (strcmp(option_name(lfirst(cell)), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+list_has(List *texts, const char *text)
+{
+	ListCell   *cell;
+
+	foreach(cell, texts)
+	{
+		if (strcmp(lfirst(cell), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Are the members of one list in the other, in that order?
+ */
+static bool
+is_subsequence(List *part, List *whole)
+{
+	int			next = 0;
+	ListCell   *cell;
+
+	foreach(cell, whole)
+	{
+		if (next < list_length(part) && strcmp(list_nth(part, next), lfirst(cell)) == 0)
+			next++;
+	}
+	return next == list_length(part);
+}

@@ -1,0 +1,730 @@
+/*
+ * schema_compare.c: two models -> the actions that lead from one to the other.
+ *
+ * Objects are matched by their keys.  One that differs is altered in place, or
+ * dropped and created again.  The latter spreads to what depends on it: that is
+ * created again, too, as the second model has it, with its comment, owner and
+ * privileges.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "schema/schema.h"
+#include "utils/builtins.h"
+
+enum Change
+{
+	CHANGE_KEEP,
+	CHANGE_DROP,
+	CHANGE_CREATE,
+	CHANGE_ALTER,
+	CHANGE_REPLACE
+};
+
+static List *with_statements(List *actions);
+static void match(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
+static void decide(SchemaObject *from, const SchemaOptions *options);
+static void keep_inherited(SchemaModel *from, SchemaModel *to);
+static bool inherits_column(const SchemaModel *model, const SchemaObject *table,
+							const SchemaObject *other, const char *column);
+static bool has_text(List *texts, const char *text);
+static void add_inheritance_edges(SchemaModel *from, SchemaModel *to, SchemaObject *table);
+static void add_column_edges(const SchemaModel *model, const char *parent, SchemaAction *child, bool leaves);
+static void spread(SchemaModel *from, SchemaModel *to);
+static bool user_has_to_go(const SchemaObject *object, const SchemaObject *user);
+static void replace(SchemaObject *object, const SchemaObject *because, List **work);
+static void retype(SchemaObject *column, const SchemaObject *type, List **work);
+static bool is_reborn(const SchemaObject *object, const SchemaModel *to);
+static bool still_needs(const SchemaObject *object, const SchemaObject *need);
+static void follow_parents(SchemaModel *from, SchemaModel *to);
+static List *make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
+static SchemaObject *column_of(const SchemaObject *sequence);
+static SchemaAction *new_action(SchemaOperation operation, SchemaObject *object);
+static void add_edges(SchemaModel *from, SchemaModel *to);
+static void add_edge(SchemaAction *first, SchemaAction *second);
+static bool is_type(const SchemaObject *object);
+static bool shares_names(const SchemaObject *a, const SchemaObject *b);
+static void add_clashes(List *actions);
+
+/*
+ * The actions that lead from one model to another, in the order in which they
+ * can be carried out.  Both models have their dependencies, and were not used
+ * for a plan before.  Raises 0A000 for what cannot be done without losing data.
+ */
+List *
+ar_schema_plan(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
+{
+	List	   *actions;
+
+	match(from, to, options);
+	keep_inherited(from, to);
+	spread(from, to);
+	follow_parents(from, to);
+	actions = make_actions(from, to, options);
+	add_edges(from, to);
+	add_clashes(actions);
+	actions = with_statements(ar_schema_order(actions));
+	ar_schema_judge(actions);
+	if (options->online)
+		actions = ar_schema_online(actions);
+	ar_schema_group(actions);
+	return actions;
+}
+
+/*
+ * Actions that say something; the others were for the order.
+ */
+static List *
+with_statements(List *actions)
+{
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, actions)
+	{
+		if (((SchemaAction *) lfirst(cell))->statements != NIL)
+			result = lappend(result, lfirst(cell));
+	}
+	return result;
+}
+
+static void
+match(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
+{
+	SchemaModel *models[] = {from, to};
+	ListCell   *cell;
+
+	for (int i = 0; i < lengthof(models); i++)
+	{
+		foreach(cell, models[i]->objects)
+		{
+			SchemaObject *object = lfirst(cell);
+
+			object->peer = ar_schema_find(models[1 - i], object->identity);
+			object->retyped = false;
+			object->with_parent = false;
+			object->dropped = object->altered = object->created = NULL;
+			object->change = object->peer ? CHANGE_KEEP : i == 0 ? CHANGE_DROP : CHANGE_CREATE;
+		}
+	}
+	/* a column of a table is not one of the view that gets the table's name */
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+		SchemaObject *peer = object->peer;
+
+		if (peer == NULL || object->parent == NULL || object->parent->peer == peer->parent)
+			continue;
+		object->peer = peer->peer = NULL;
+		object->change = CHANGE_DROP;
+		peer->change = CHANGE_CREATE;
+	}
+	foreach(cell, from->objects)
+		decide(lfirst(cell), options);
+}
+
+static void
+decide(SchemaObject *from, const SchemaOptions *options)
+{
+	SchemaObject *to = from->peer;
+
+	if (to == NULL)
+	{
+		/* not ours to drop */
+		if (from->kind == AR_SCHEMA_UNMANAGED || (from->kind == AR_SCHEMA_EXTENSION && options->keep_extensions) ||
+			(from->kind == AR_SCHEMA_SCHEMA && from->schema == NULL))
+			from->change = CHANGE_KEEP;
+		return;
+	}
+	if (ar_schema_equal(from, to, options))
+		return;
+	from->change = to->change = ar_schema_can_alter(from, to) ? CHANGE_ALTER : CHANGE_REPLACE;
+}
+
+/*
+ * A column that a table has from its parent, is in the model only as the
+ * parent's.  It is neither new when the table leaves the parent, nor does it go
+ * when the table comes to one.
+ */
+static void
+keep_inherited(SchemaModel *from, SchemaModel *to)
+{
+	ListCell   *cell;
+
+	foreach(cell, from->objects)
+	{
+		SchemaObject *column = lfirst(cell);
+
+		if (column->kind == AR_SCHEMA_COLUMN && column->change == CHANGE_DROP && column->parent->peer &&
+			column->parent->kind == AR_SCHEMA_TABLE && inherits_column(to, column->parent->peer, column->parent, column->name))
+			column->change = CHANGE_KEEP;
+	}
+	foreach(cell, to->objects)
+	{
+		SchemaObject *column = lfirst(cell);
+
+		if (column->kind == AR_SCHEMA_COLUMN && column->change == CHANGE_CREATE && column->parent->peer &&
+			column->parent->kind == AR_SCHEMA_TABLE && inherits_column(from, column->parent->peer, column->parent, column->name))
+			column->change = CHANGE_KEEP;
+	}
+}
+
+/*
+ * Has a table a column of that name from a parent that "other" has not?
+ */
+static bool
+inherits_column(const SchemaModel *model, const SchemaObject *table, const SchemaObject *other,
+				const char *column)
+{
+	List	   *others = other ? ar_schema_name_list(ar_schema_value(other, "parents")) : NIL;
+	ListCell   *cell;
+	ListCell   *part;
+
+	foreach(cell, ar_schema_name_list(ar_schema_value(table, "parents")))
+	{
+		SchemaObject *parent = ar_schema_find(model, psprintf("table %s", (char *) lfirst(cell)));
+
+		if (parent == NULL || has_text(others, lfirst(cell)))
+			continue;
+		foreach(part, parent->parts)
+		{
+			SchemaObject *object = lfirst(part);
+
+			if (object->kind == AR_SCHEMA_COLUMN && strcmp(object->name, column) == 0)
+				return true;
+		}
+		if (inherits_column(model, parent, NULL, column))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_text(List *texts, const char *text)
+{
+	ListCell   *cell;
+
+	foreach(cell, texts)
+	{
+		if (strcmp(lfirst(cell), text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What depends on an object that goes, goes with it.
+ */
+static void
+spread(SchemaModel *from, SchemaModel *to)
+{
+	List	   *work = NIL;
+	ListCell   *cell;
+
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		if (object->change == CHANGE_REPLACE)
+		{
+			object->change = CHANGE_KEEP;
+			replace(object, NULL, &work);
+		}
+		else if (object->change == CHANGE_DROP ||
+				 (object->change == CHANGE_ALTER && ar_schema_retypes(object, object->peer)))
+			work = lappend(work, object);
+	}
+	while (work != NIL)
+	{
+		SchemaObject *object = linitial(work);
+
+		CHECK_FOR_INTERRUPTS();
+		work = list_delete_first(work);
+		foreach(cell, object->users)
+		{
+			SchemaObject *user = lfirst(cell);
+
+			if (user->change == CHANGE_DROP || user->change == CHANGE_REPLACE || user->parent == object)
+				continue;
+			if (object->change == CHANGE_ALTER)
+			{
+				/* a column of another type */
+				if (user_has_to_go(object, user))
+					replace(user, object, &work);
+				continue;
+			}
+			if (user->change == CHANGE_ALTER && !still_needs(user, object) && !is_reborn(object, to))
+				continue;
+			if (user->kind == AR_SCHEMA_COLUMN && user->parent->kind == AR_SCHEMA_TABLE && is_type(object) &&
+				ar_schema_value(user, "generated") == NULL)
+				retype(user, object, &work);
+			else
+				replace(user, object, &work);
+		}
+	}
+}
+
+/*
+ * Has what depends on a column to go before the column changes its type?  The
+ * server sees to indexes and to constraints by itself.
+ */
+static bool
+user_has_to_go(const SchemaObject *object, const SchemaObject *user)
+{
+	switch (user->kind)
+	{
+		case AR_SCHEMA_INDEX:
+		case AR_SCHEMA_CONSTRAINT:
+		case AR_SCHEMA_STATISTICS:
+		case AR_SCHEMA_SEQUENCE_OWNER:
+		case AR_SCHEMA_SEQUENCE:
+		case AR_SCHEMA_TABLE:
+		case AR_SCHEMA_REPLICA_IDENTITY:
+			return false;
+		case AR_SCHEMA_COLUMN:
+			return ar_schema_value(user, "generated") != NULL && user->parent == object->parent;
+		default:
+			return true;
+	}
+}
+
+/*
+ * An object is to be dropped and created again.
+ */
+static void
+replace(SchemaObject *object, const SchemaObject *because, List **work)
+{
+	ListCell   *cell;
+
+	if (object->change == CHANGE_REPLACE || object->change == CHANGE_DROP)
+		return;
+
+	/*
+	 * a table that is partitioned, or no longer, is another one, and its
+	 * partitions are
+	 */
+	if ((object->kind == AR_SCHEMA_TABLE && because && because->kind != AR_SCHEMA_TABLE) ||
+		object->kind == AR_SCHEMA_SCHEMA || object->kind == AR_SCHEMA_EXTENSION ||
+		object->kind == AR_SCHEMA_UNMANAGED || object->kind == AR_SCHEMA_SEQUENCE)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("%s cannot be changed in place", object->identity),
+				because ? errdetail("It depends on %s, which has to be created again.", because->identity) :
+				errdetail("The change needs a new %s, and what the old one holds would be lost.",
+						  ar_schema_kind_name(object)),
+				errhint("Write this revision by hand."));
+	if (object->kind == AR_SCHEMA_COLUMN && object->parent->kind == AR_SCHEMA_TABLE && object->peer &&
+		object->parent != because && ar_schema_value(object, "generated") == NULL &&
+		(because || ar_schema_value(object->peer, "generated") == NULL))
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("%s cannot be changed in place", object->identity),
+				because ? errdetail("It depends on %s, which has to be created again.", because->identity) :
+				errdetail("The change needs a new column, and what the old one holds would be lost."),
+				errhint("Write this revision by hand."));
+	object->change = CHANGE_REPLACE;
+	if (object->peer)
+		object->peer->change = CHANGE_REPLACE;
+	else
+		object->change = CHANGE_DROP;
+	*work = lappend(*work, object);
+	/* its parts go with it */
+	foreach(cell, object->parts)
+		replace(lfirst(cell), object, work);
+}
+
+/*
+ * A column whose type is created again changes to the new one.
+ */
+static void
+retype(SchemaObject *column, const SchemaObject *type, List **work)
+{
+	if (column->peer == NULL || column->retyped)
+		return;
+	if (type->change == CHANGE_DROP && column->change == CHANGE_KEEP)
+		elog(ERROR, "%s needs %s, which is to be dropped", column->identity, type->identity);
+	if (ar_schema_same(column, column->peer, "type"))
+		column->retyped = true;
+	column->change = column->peer->change = CHANGE_ALTER;
+	*work = lappend(*work, column);
+}
+
+/*
+ * Does something else get the name of what goes?
+ */
+static bool
+is_reborn(const SchemaObject *object, const SchemaModel *to)
+{
+	static const char *const kinds[] = {"table", "view"};
+
+	object = ar_schema_whole(object);
+	if (object->kind != AR_SCHEMA_TABLE && object->kind != AR_SCHEMA_VIEW)
+		return false;
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		if (ar_schema_find(to, psprintf("%s %s", kinds[i], ar_schema_name(object))))
+			return true;
+	}
+	return false;
+}
+
+static bool
+still_needs(const SchemaObject *object, const SchemaObject *need)
+{
+	return object->peer && need->peer && list_member_ptr(object->peer->needs, need->peer);
+}
+
+/*
+ * Parts are dropped and, where that is possible, created with the whole.
+ */
+static void
+follow_parents(SchemaModel *from, SchemaModel *to)
+{
+	ListCell   *cell;
+
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+		SchemaObject *parent = object->parent;
+
+		while (parent)
+		{
+			if (parent->change == CHANGE_DROP || parent->change == CHANGE_REPLACE)
+			{
+				object->with_parent = true;
+				if (object->change != CHANGE_DROP && object->change != CHANGE_REPLACE)
+				{
+					object->change = object->peer ? CHANGE_REPLACE : CHANGE_DROP;
+					if (object->peer)
+						object->peer->change = CHANGE_REPLACE;
+				}
+			}
+			parent = parent->parent;
+		}
+	}
+	foreach(cell, to->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+		SchemaObject *parent = object->parent;
+		bool		parent_is_new = false;
+
+		for (; parent; parent = parent->parent)
+			parent_is_new |= parent->change == CHANGE_CREATE || parent->change == CHANGE_REPLACE;
+		if (parent_is_new && object->change != CHANGE_CREATE && object->change != CHANGE_REPLACE)
+			object->change = CHANGE_CREATE;
+		object->with_parent = parent_is_new && ar_schema_is_inline(object);
+	}
+}
+
+static List *
+make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
+{
+	List	   *actions = NIL;
+	ListCell   *cell;
+
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		object->goes_with = object->change == CHANGE_DROP ? column_of(object) : NULL;
+	}
+	/* wholes first, so that parts find their actions */
+	for (int depth = 0; depth < 3; depth++)
+	{
+		foreach(cell, from->objects)
+		{
+			SchemaObject *object = lfirst(cell);
+			int			level = object->parent == NULL ? 0 : object->parent->parent == NULL ? 1 : 2;
+
+			if (level != depth || (object->change != CHANGE_DROP && object->change != CHANGE_REPLACE))
+				continue;
+			if (object->with_parent && object->parent->dropped)
+			{
+				object->dropped = object->parent->dropped;
+				continue;
+			}
+			if (object->goes_with || (object->parent && object->parent->goes_with))
+				continue;
+			object->dropped = new_action(AR_SCHEMA_DROP, object);
+			if (object->change == CHANGE_REPLACE && is_type(object))
+			{
+				object->dropped->is_late = true;
+				object->altered = new_action(AR_SCHEMA_ALTER, object);
+				ar_schema_say(object->altered, "ALTER %s RENAME TO %s", ar_schema_comment_name(object),
+							  quote_identifier(ar_schema_aside_name(object)));
+				actions = lappend(actions, object->altered);
+			}
+			ar_schema_drop(object->dropped, object);
+			actions = lappend(actions, object->dropped);
+		}
+		foreach(cell, to->objects)
+		{
+			SchemaObject *object = lfirst(cell);
+			int			level = object->parent == NULL ? 0 : object->parent->parent == NULL ? 1 : 2;
+
+			if (level != depth)
+				continue;
+			if (object->change == CHANGE_ALTER)
+			{
+				object->altered = object->peer->altered = new_action(AR_SCHEMA_ALTER, object);
+				ar_schema_alter(object->altered, object->peer, object, options);
+				actions = lappend(actions, object->altered);
+			}
+			if (object->change != CHANGE_CREATE && object->change != CHANGE_REPLACE)
+				continue;
+			if (object->with_parent && object->parent->created)
+			{
+				object->created = object->parent->created;
+				continue;
+			}
+			object->created = new_action(AR_SCHEMA_CREATE, object);
+			actions = lappend(actions, object->created);
+		}
+	}
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+		ListCell   *part;
+
+		if (object->goes_with == NULL)
+			continue;
+		object->dropped = object->goes_with->dropped;
+		foreach(part, object->parts)
+			((SchemaObject *) lfirst(part))->dropped = object->dropped;
+	}
+	foreach(cell, actions)
+	{
+		SchemaAction *action = lfirst(cell);
+
+		if (action->operation == AR_SCHEMA_CREATE)
+			ar_schema_create(action, action->object, options);
+	}
+	return actions;
+}
+
+/*
+ * The column that a sequence belongs to, and with which it is dropped; NULL if
+ * there is none or if it stays.
+ */
+static SchemaObject *
+column_of(const SchemaObject *sequence)
+{
+	ListCell   *cell;
+
+	if (sequence->kind != AR_SCHEMA_SEQUENCE || sequence->parts == NIL)
+		return NULL;
+	foreach(cell, ((SchemaObject *) linitial(sequence->parts))->needs)
+	{
+		SchemaObject *need = lfirst(cell);
+
+		if ((need->kind == AR_SCHEMA_COLUMN || need->kind == AR_SCHEMA_TABLE) &&
+			(need->change == CHANGE_DROP || need->change == CHANGE_REPLACE))
+			return need;
+	}
+	return NULL;
+}
+
+static SchemaAction *
+new_action(SchemaOperation operation, SchemaObject *object)
+{
+	SchemaAction *action = palloc0(sizeof(SchemaAction));
+
+	action->operation = operation;
+	action->object = object;
+	action->group = 1;
+	return action;
+}
+
+/*
+ * Users before what they need when it goes; what is needed before its users
+ * when they come.
+ */
+static void
+add_edges(SchemaModel *from, SchemaModel *to)
+{
+	ListCell   *cell;
+	ListCell   *need_cell;
+
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		foreach(need_cell, object->needs)
+		{
+			SchemaObject *need = lfirst(need_cell);
+
+			if (object->dropped)
+			{
+				add_edge(object->dropped, need->dropped);
+				if (!is_type(need) || need->change != CHANGE_REPLACE)
+					add_edge(object->dropped, need->altered);
+			}
+			else if (object->altered && need->dropped)
+				add_edge(object->altered, need->dropped);
+		}
+		if (object->kind == AR_SCHEMA_TABLE && object->altered && object->peer)
+			add_inheritance_edges(from, to, object);
+		if (object->dropped && object->peer && object->peer->created)
+		{
+			if (object->dropped->is_late)
+				add_edge(object->altered, object->peer->created);
+			else
+				add_edge(object->dropped, object->peer->created);
+		}
+		if (object->dropped && object->dropped->is_late)
+			add_edge(object->altered, object->dropped);
+	}
+	foreach(cell, to->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		foreach(need_cell, object->needs)
+		{
+			SchemaObject *need = lfirst(need_cell);
+
+			add_edge(need->created, object->created);
+			add_edge(need->altered, object->created);
+			add_edge(need->created, object->altered);
+			add_edge(need->altered, object->altered);
+		}
+	}
+}
+
+/*
+ * A table leaves its parent before the parent's columns change, and comes to
+ * one after they have.
+ */
+static void
+add_inheritance_edges(SchemaModel *from, SchemaModel *to, SchemaObject *table)
+{
+	List	   *old = ar_schema_name_list(ar_schema_value(table, "parents"));
+	List	   *new = ar_schema_name_list(ar_schema_value(table->peer, "parents"));
+	ListCell   *cell;
+
+	if (ar_schema_same(table, table->peer, "parents"))
+		return;
+	foreach(cell, old)
+	{
+		add_column_edges(from, lfirst(cell), table->altered, true);
+		add_column_edges(to, lfirst(cell), table->altered, true);
+	}
+	foreach(cell, new)
+	{
+		add_column_edges(from, lfirst(cell), table->altered, false);
+		add_column_edges(to, lfirst(cell), table->altered, false);
+	}
+}
+
+static void
+add_column_edges(const SchemaModel *model, const char *parent, SchemaAction *child, bool leaves)
+{
+	SchemaObject *table = ar_schema_find(model, psprintf("table %s", parent));
+	ListCell   *cell;
+
+	if (table == NULL)
+		return;
+	foreach(cell, table->parts)
+	{
+		SchemaObject *column = lfirst(cell);
+		SchemaAction *actions[] = {column->dropped, column->altered, column->created};
+
+		for (int i = 0; i < lengthof(actions); i++)
+		{
+			if (column->kind == AR_SCHEMA_COLUMN && leaves)
+				add_edge(child, actions[i]);
+			else if (column->kind == AR_SCHEMA_COLUMN)
+				add_edge(actions[i], child);
+		}
+	}
+}
+
+static void
+add_edge(SchemaAction *first, SchemaAction *second)
+{
+	if (first == NULL || second == NULL || first == second)
+		return;
+	first->after = lappend(first->after, second);
+	second->waits_for++;
+}
+
+static bool
+is_type(const SchemaObject *object)
+{
+	return object->kind == AR_SCHEMA_ENUM || object->kind == AR_SCHEMA_DOMAIN ||
+		object->kind == AR_SCHEMA_RANGE || object->kind == AR_SCHEMA_COMPOSITE;
+}
+
+/*
+ * Can two objects of these kinds not have the same name in one schema, or on
+ * one table?
+ */
+static bool
+shares_names(const SchemaObject *a, const SchemaObject *b)
+{
+	bool		a_function = a->kind == AR_SCHEMA_FUNCTION || a->kind == AR_SCHEMA_AGGREGATE;
+	bool		b_function = b->kind == AR_SCHEMA_FUNCTION || b->kind == AR_SCHEMA_AGGREGATE;
+	bool		a_small = a->kind == AR_SCHEMA_TRIGGER || a->kind == AR_SCHEMA_RULE || a->kind == AR_SCHEMA_POLICY ||
+	a->kind == AR_SCHEMA_COLUMN || a->kind == AR_SCHEMA_STATISTICS;
+	bool		b_small = b->kind == AR_SCHEMA_TRIGGER || b->kind == AR_SCHEMA_RULE || b->kind == AR_SCHEMA_POLICY ||
+	b->kind == AR_SCHEMA_COLUMN || b->kind == AR_SCHEMA_STATISTICS;
+
+	if (a_small || b_small)
+		return false;
+	if (a_function || b_function)
+		return a_function && b_function;
+	return true;
+}
+
+/*
+ * A name is free only when what had it is gone.
+ */
+static void
+add_clashes(List *actions)
+{
+	HASHCTL		control = {.keysize = NAMEDATALEN,.entrysize = NAMEDATALEN + sizeof(List *),
+	.hcxt = CurrentMemoryContext};
+	HTAB	   *dropped = hash_create("algo_ref dropped names", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	ListCell   *cell;
+	typedef struct NameEntry
+	{
+		char		name[NAMEDATALEN];
+		List	   *actions;
+	} NameEntry;
+
+	StaticAssertStmt(sizeof(NameEntry) == NAMEDATALEN + sizeof(List *), "no padding");
+	foreach(cell, actions)
+	{
+		SchemaAction *action = lfirst(cell);
+		NameEntry  *entry;
+		bool		found;
+
+		if (action->operation != AR_SCHEMA_DROP || action->object->name[0] == '\0')
+			continue;
+		entry = hash_search(dropped, action->object->name, HASH_ENTER, &found);
+		if (!found)
+			entry->actions = NIL;
+		entry->actions = lappend(entry->actions, action);
+	}
+	foreach(cell, actions)
+	{
+		SchemaAction *action = lfirst(cell);
+		NameEntry  *entry;
+		ListCell   *other;
+
+		if (action->operation != AR_SCHEMA_CREATE || action->object->name[0] == '\0')
+			continue;
+		entry = hash_search(dropped, action->object->name, HASH_FIND, NULL);
+		if (entry == NULL)
+			continue;
+		foreach(other, entry->actions)
+		{
+			SchemaAction *drop = lfirst(other);
+			const char *a = drop->object->schema;
+			const char *b = action->object->schema;
+
+			if (!drop->is_late && (a == b || (a && b && strcmp(a, b) == 0)) &&
+				drop->object->peer != action->object && shares_names(drop->object, action->object))
+				add_edge(drop, action);
+		}
+	}
+}

