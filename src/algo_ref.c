@@ -6,6 +6,17 @@
  */
 #include "postgres.h"
 
+#include "autogenerate/autogenerate.h"
 #include "fmgr.h"
+#include "utils/guc.h"
 
 PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	ar_autogenerate_init();
+	MarkGUCPrefixReserved("algo_ref");
+}
