@@ -161,6 +161,7 @@ static void arm_budget(void);
 static void disarm_budget(void);
 static void exceed_budget(void);
 static List *cut_script(List *statements);
+static bool has_alter_table(const ScriptStatement *statement, AlterTableType what);
 static Portion *begin_portion(List **portions, int first, bool in_worker);
 static void begin_patience(Patience *patience, double rest_most_ms);
 static int64 waited_ms(const Patience *patience);
@@ -1288,7 +1289,9 @@ exceed_budget(void)
 /*
  * Where commits have to come: before and after a statement that refuses a
  * transaction, and between a new label of an enumerated type and what may use
- * it.  The last portion, possibly empty, is always one in a transaction: it
+ * it.  And where they do good: the validation of a constraint that the script
+ * has added as not valid reads the table under a weak lock, so the strong ones
+ * of what is around it must not be held meanwhile.  The last portion, possibly empty, is always one in a transaction: it
  * changes the state.
  */
 static List *
@@ -1296,12 +1299,16 @@ cut_script(List *statements)
 {
 	List	   *portions = NIL;
 	Portion    *portion = begin_portion(&portions, 0, false);
+	bool		has_unproved = false;
 	ListCell   *cell;
 
 	foreach(cell, statements)
 	{
 		ScriptStatement *statement = lfirst(cell);
 		int			at = foreach_current_index(cell);
+		bool		validates = has_unproved && has_alter_table(statement, AT_ValidateConstraint);
+
+		has_unproved |= has_alter_table(statement, AT_AddConstraint);
 
 		if (ar_migrate_needs_commit_before(statement))
 		{
@@ -1312,12 +1319,36 @@ cut_script(List *statements)
 			continue;
 		}
 		if (portion->count > 0 &&
-			ar_migrate_needs_commit_after(list_nth(statements, at - 1)) &&
-			!ar_migrate_needs_commit_after(statement))
+			((ar_migrate_needs_commit_after(list_nth(statements, at - 1)) &&
+			  !ar_migrate_needs_commit_after(statement)) || validates))
 			portion = begin_portion(&portions, at, false);
 		portion->count++;
+		if (validates && lnext(statements, cell))
+			portion = begin_portion(&portions, at + 1, false);
 	}
 	return portions;
+}
+
+/*
+ * Does the statement validate a constraint, or add one that is not valid?
+ */
+static bool
+has_alter_table(const ScriptStatement *statement, AlterTableType what)
+{
+	AlterTableStmt *stmt = (AlterTableStmt *) statement->raw->stmt;
+	ListCell   *cell;
+
+	if (!IsA(stmt, AlterTableStmt))
+		return false;
+	foreach(cell, stmt->cmds)
+	{
+		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype == what &&
+			(what != AT_AddConstraint || castNode(Constraint, command->def)->skip_validation))
+			return true;
+	}
+	return false;
 }
 
 static Portion *
