@@ -26,20 +26,26 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.adopt_alembic('alembic_version')$$),
   ($$algo_ref.approve('one')$$),
+  ($$algo_ref.autogenerate('m', 'CREATE TABLE x (id int)')$$),
   ($$algo_ref.await('one')$$),
   ($$algo_ref.bases()$$),
   ($$algo_ref.blocking_chain(0)$$),
   ($$algo_ref.branches()$$),
+  ($$algo_ref.check('CREATE TABLE x (id int)')$$),
   ($$algo_ref.connection_budget()$$),
   ($$algo_ref.connection_limits()$$),
   ($$algo_ref.connections()$$),
   ($$algo_ref.current()$$),
+  ($$algo_ref.declare('CREATE TABLE x (id int)')$$),
   ($$algo_ref.delete_revision('two')$$),
   ($$algo_ref.deploy('heads')$$),
+  ($$algo_ref.diff('CREATE TABLE x (id int)')$$),
   ($$algo_ref.downgrade('base')$$),
   ($$algo_ref.downgrade_sql('base')$$),
   ($$algo_ref.drop_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.edit('two', message => 'x')$$),
+  ($$algo_ref.fingerprint()$$),
+  ($$algo_ref.fingerprints('{public}')$$),
   ($$algo_ref.graph()$$),
   ($$algo_ref.heads()$$),
   ($$algo_ref.history()$$),
@@ -55,6 +61,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.resolve('heads')$$),
   ($$algo_ref.revert('base')$$),
   ($$algo_ref.revision('x', 'CREATE TABLE x (id int)', id => 'x', revises => '{two}')$$),
+  ($$algo_ref.schema_sql()$$),
   ($$algo_ref.schema_status()$$),
   ($$algo_ref.script('one')$$),
   ($$algo_ref.show('one')$$),
@@ -88,7 +95,7 @@ SELECT state() AS before \gset
 -- without anything
 SET ROLE regress_algo_ref_nobody;
 SELECT outcome(command) AS outcome, count(*) FROM calls GROUP BY 1 ORDER BY 1;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,status,progress}'::text[]) AS t;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,model,status,progress}'::text[]) AS t;
 RESET ROLE;
 -- who may use the schema
 GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_nobody, regress_algo_ref_reader;
@@ -101,7 +108,7 @@ RESET ROLE;
 GRANT SELECT ON ALL TABLES IN SCHEMA algo_ref TO regress_algo_ref_reader;
 SET ROLE regress_algo_ref_reader;
 SELECT outcome(command) AS outcome, call FROM calls ORDER BY id;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,model,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
 SELECT outcome(c) AS outcome, c FROM unnest(ARRAY[
   'DELETE FROM algo_ref.script', 'DELETE FROM algo_ref.version', 'DELETE FROM algo_ref.log', 'DELETE FROM algo_ref.hook',
   'UPDATE algo_ref.script SET upgrade = ''DROP''', 'INSERT INTO algo_ref.version VALUES (''public'', ''two'', 1, now())',

@@ -52,6 +52,7 @@
  * object_aclcheck().
  */
 #if PG_VERSION_NUM < 160000
+#include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 
@@ -60,6 +61,8 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 {
 	switch (classid)
 	{
+		case DatabaseRelationId:
+			return pg_database_aclcheck(objectid, roleid, mode);
 		case NamespaceRelationId:
 			return pg_namespace_aclcheck(objectid, roleid, mode);
 		case ProcedureRelationId:
