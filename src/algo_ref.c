@@ -8,6 +8,7 @@
 
 #include "autogenerate/autogenerate.h"
 #include "fmgr.h"
+#include "relationship/relationship.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC;
@@ -18,5 +19,6 @@ void
 _PG_init(void)
 {
 	ar_autogenerate_init();
+	ar_relationship_init();
 	MarkGUCPrefixReserved("algo_ref");
 }

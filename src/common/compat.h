@@ -159,6 +159,20 @@ ar_executor_run(QueryDesc *query)
 }
 
 /*
+ * Run a query for at most "count" rows, 0 for all; it may be called again
+ * where it stopped.
+ */
+static inline void
+ar_executor_fetch(QueryDesc *query, uint64 count)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(query, ForwardScanDirection, count);
+#else
+	ExecutorRun(query, ForwardScanDirection, count, false);
+#endif
+}
+
+/*
  * 16 split membership in a role into what is inherited and what SET ROLE may
  * take; before, every member could take it.
  */
