@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "relationship/relationship.h"
 #include "utils/guc.h"
+#include "watch/watch.h"
 
 PG_MODULE_MAGIC;
 
@@ -20,5 +21,6 @@ _PG_init(void)
 {
 	ar_autogenerate_init();
 	ar_relationship_init();
+	ar_watch_init();
 	MarkGUCPrefixReserved("algo_ref");
 }

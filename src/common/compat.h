@@ -173,6 +173,18 @@ ar_executor_fetch(QueryDesc *query, uint64 count)
 }
 
 /*
+ * The same in the hook.
+ */
+#if PG_VERSION_NUM >= 180000
+#define AR_EXECUTOR_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
+#define AR_EXECUTOR_RUN_ARGUMENTS query, direction, count
+#else
+#define AR_EXECUTOR_RUN_PARAMETERS \
+	QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define AR_EXECUTOR_RUN_ARGUMENTS query, direction, count, execute_once
+#endif
+
+/*
  * 16 split membership in a role into what is inherited and what SET ROLE may
  * take; before, every member could take it.
  */

@@ -1,0 +1,297 @@
+/*
+ * watch_hook.c: hooks of the executor.
+ *
+ * A SELECT that returns keys has its receiver wrapped while it runs; one that
+ * looks rows up by a key of an earlier one is timed.  All others are left
+ * alone: what is kept of a statement is found by its query descriptor, and the
+ * list of those is short, mostly empty.
+ *
+ * What an error left in the list is dropped at the end of the transaction, and
+ * does no harm before: a descriptor that comes again has been started again,
+ * and then whatever was known of its address is dropped.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "common/compat.h"
+#include "executor/executor.h"
+#include "tcop/dest.h"
+#include "utils/memutils.h"
+#include "watch/watch.h"
+
+/* Statements that run within one another, with open cursors. */
+#define STATEMENTS_MAX 64
+
+/* Stands before the receiver of the rows. */
+typedef struct KeyReceiver
+{
+	DestReceiver pub;
+	DestReceiver *receiver;
+	WatchedStatement *statement;
+	uint64		serial;			/* of the statement */
+} KeyReceiver;
+
+static ExecutorStart_hook_type previous_start = NULL;
+static ExecutorRun_hook_type previous_run = NULL;
+static ExecutorEnd_hook_type previous_end = NULL;
+
+static WatchedStatement statements[STATEMENTS_MAX];
+static WatchedStatement *running = NULL;
+static WatchedStatement *unused = NULL;
+static uint64 last_serial = 0;
+
+static void watch_start(QueryDesc *query, int eflags);
+static void watch_run(AR_EXECUTOR_RUN_PARAMETERS);
+static void watch_end(QueryDesc *query);
+static void watch_transaction(XactEvent event, void *arg);
+static void begin_statement(QueryDesc *query);
+static WatchedStatement *new_statement(QueryDesc *query);
+static WatchedStatement *find_statement(QueryDesc *query);
+static void forget_statement(WatchedStatement *statement);
+static bool is_returned(CommandDest dest);
+static void receiver_start(DestReceiver *self, int operation, TupleDesc description);
+static bool receiver_row(TupleTableSlot *slot, DestReceiver *self);
+static void receiver_end(DestReceiver *self);
+static void receiver_destroy(DestReceiver *self);
+
+void
+ar_watch_install_hooks(void)
+{
+	for (int i = 0; i < STATEMENTS_MAX; i++)
+	{
+		statements[i].next = unused;
+		unused = &statements[i];
+	}
+	previous_start = ExecutorStart_hook;
+	ExecutorStart_hook = watch_start;
+	previous_run = ExecutorRun_hook;
+	ExecutorRun_hook = watch_run;
+	previous_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = watch_end;
+	RegisterXactCallback(watch_transaction, NULL);
+}
+
+static void
+watch_start(QueryDesc *query, int eflags)
+{
+	if (previous_start)
+		previous_start(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+
+	if (ar_watch_mode != AR_WATCH_OFF && query->operation == CMD_SELECT &&
+		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !IsParallelWorker())
+		begin_statement(query);
+}
+
+static void
+watch_run(AR_EXECUTOR_RUN_PARAMETERS)
+{
+	WatchedStatement *statement = running ? find_statement(query) : NULL;
+
+	if (statement && statement->emitted_count > 0 && is_returned(query->dest->mydest))
+	{
+		KeyReceiver receiver = {
+			.pub = {
+				.receiveSlot = receiver_row,
+				.rStartup = receiver_start,
+				.rShutdown = receiver_end,
+				.rDestroy = receiver_destroy,
+				.mydest = query->dest->mydest
+			},
+			.receiver = query->dest,
+			.statement = statement,
+			.serial = statement->serial
+		};
+
+		statement->is_spi = query->dest->mydest == DestSPI;
+		query->dest = &receiver.pub;
+		if (previous_run)
+			previous_run(AR_EXECUTOR_RUN_ARGUMENTS);
+		else
+			standard_ExecutorRun(AR_EXECUTOR_RUN_ARGUMENTS);
+		query->dest = receiver.receiver;
+	}
+	else if (previous_run)
+		previous_run(AR_EXECUTOR_RUN_ARGUMENTS);
+	else
+		standard_ExecutorRun(AR_EXECUTOR_RUN_ARGUMENTS);
+}
+
+static void
+watch_end(QueryDesc *query)
+{
+	WatchedStatement *statement = running ? find_statement(query) : NULL;
+
+	if (statement)
+	{
+		if (statement->parent != 0)
+			ar_watch_lookup_end(statement);
+		forget_statement(statement);
+	}
+	if (previous_end)
+		previous_end(query);
+	else
+		standard_ExecutorEnd(query);
+}
+
+static void
+watch_transaction(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			while (running)
+				forget_statement(running);
+			if (ar_watch_source_count > 0)
+				ar_watch_sources_end();
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * A SELECT has been started.
+ *
+ * One that locks rows, as the checks of foreign keys do, wants those rows now,
+ * and is left out.
+ */
+static void
+begin_statement(QueryDesc *query)
+{
+	PlannedStmt *plan = query->plannedstmt;
+	EmittedKey	emitted[AR_WATCH_KEYS_MAX];
+	LookupKey	lookups[AR_WATCH_KEYS_MAX];
+	int			emitted_count;
+	int			lookup_count = 0;
+	WatchedStatement *statement;
+
+	statement = running ? find_statement(query) : NULL;
+	if (statement)
+		forget_statement(statement);
+	if (plan->rowMarks != NIL || plan->hasModifyingCTE)
+		return;
+	ar_watch_check_keys();
+	emitted_count = ar_watch_emitted(plan, emitted);
+	if (ar_watch_source_count > 0)
+		lookup_count = ar_watch_lookups(query, lookups);
+	if (emitted_count == 0 && lookup_count == 0)
+		return;
+	statement = new_statement(query);
+	statement->emitted_count = emitted_count;
+	memcpy(statement->emitted, emitted, sizeof(EmittedKey) * emitted_count);
+	if (lookup_count > 0)
+		(void) ar_watch_lookup(statement, lookups, lookup_count);
+	if (statement->emitted_count == 0 && statement->parent == 0)
+		forget_statement(statement);
+}
+
+/*
+ * A place for a statement; where there is none, that of the oldest one.
+ */
+static WatchedStatement *
+new_statement(QueryDesc *query)
+{
+	WatchedStatement *statement = unused;
+
+	if (statement == NULL)
+	{
+		statement = running;
+		while (statement->next)
+			statement = statement->next;
+		forget_statement(statement);
+	}
+	unused = statement->next;
+	statement->next = running;
+	running = statement;
+	statement->query = query;
+	statement->serial = ++last_serial;
+	statement->shape = 0;
+	statement->has_row = false;
+	statement->is_spi = false;
+	statement->is_full = false;
+	statement->source = 0;
+	statement->parent = 0;
+	statement->emitted_count = 0;
+	return statement;
+}
+
+static WatchedStatement *
+find_statement(QueryDesc *query)
+{
+	WatchedStatement *statement = running;
+
+	while (statement && statement->query != query)
+		statement = statement->next;
+	return statement;
+}
+
+static void
+forget_statement(WatchedStatement *statement)
+{
+	WatchedStatement **link = &running;
+
+	while (*link != statement)
+		link = &(*link)->next;
+	*link = statement->next;
+	statement->serial = 0;
+	statement->next = unused;
+	unused = statement;
+}
+
+/*
+ * Do rows that go there come to a client or to a function?
+ */
+static bool
+is_returned(CommandDest dest)
+{
+	switch (dest)
+	{
+		case DestRemote:
+		case DestRemoteExecute:
+		case DestRemoteSimple:
+		case DestSPI:
+		case DestTuplestore:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+receiver_start(DestReceiver *self, int operation, TupleDesc description)
+{
+	DestReceiver *receiver = ((KeyReceiver *) self)->receiver;
+
+	receiver->rStartup(receiver, operation, description);
+}
+
+static bool
+receiver_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	KeyReceiver *keys = (KeyReceiver *) self;
+
+	if (keys->statement->serial == keys->serial)
+		ar_watch_row(keys->statement, slot);
+	return keys->receiver->receiveSlot(slot, keys->receiver);
+}
+
+static void
+receiver_end(DestReceiver *self)
+{
+	DestReceiver *receiver = ((KeyReceiver *) self)->receiver;
+
+	receiver->rShutdown(receiver);
+}
+
+static void
+receiver_destroy(DestReceiver *self)
+{
+	DestReceiver *receiver = ((KeyReceiver *) self)->receiver;
+
+	receiver->rDestroy(receiver);
+}
