@@ -41,14 +41,16 @@ typedef struct WatchKey
 {
 	uint32		domain;			/* the same for all that can be compared */
 	Oid			table;
-	Oid			constraint;		/* the foreign key; InvalidOid: what it refers to */
+	Oid			constraint;		/* the foreign key; InvalidOid: what it refers
+								 * to */
 } WatchKey;
 
 typedef struct TableKey
 {
 	WatchKey	key;
 	int			count;
-	AttrNumber	column[AR_WATCH_KEY_COLUMNS_MAX];	/* in the order of the referenced columns */
+	AttrNumber	column[AR_WATCH_KEY_COLUMNS_MAX];	/* in the order of the
+													 * referenced columns */
 } TableKey;
 
 /* The keys of a table. */
@@ -60,9 +62,20 @@ typedef struct KeyedTable
 	TableKey   *keys;
 } KeyedTable;
 
-#define ar_watch_column_bit(column) (UINT64CONST(1) << ((column) & 63))
-#define ar_watch_in_key(table, attno) \
-	(((table)->columns & ar_watch_column_bit(attno)) != 0)
+static inline uint64
+ar_watch_column_bit(AttrNumber column)
+{
+	return UINT64CONST(1) << (column & 63);
+}
+
+/*
+ * False: the column is in no key of the table.
+ */
+static inline bool
+ar_watch_in_key(const KeyedTable *table, AttrNumber column)
+{
+	return (table->columns & ar_watch_column_bit(column)) != 0;
+}
 
 /* A key that a statement returns, and where its columns are. */
 typedef struct EmittedKey
@@ -102,9 +115,11 @@ typedef struct WatchedStatement
 	int			emitted_count;
 	EmittedKey	emitted[AR_WATCH_KEYS_MAX];
 	uint64		first[AR_WATCH_KEYS_MAX];
-	uint64		source;			/* serial of the source that it has become; 0: none */
+	uint64		source;			/* serial of the source that it has become; 0:
+								 * none */
 	int			source_slot;
-	uint64		parent;			/* serial of the source whose key it looks up; 0: none */
+	uint64		parent;			/* serial of the source whose key it looks up;
+								 * 0: none */
 	int			parent_slot;
 	int			counter;		/* which of its counters */
 	instr_time	start;

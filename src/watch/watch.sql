@@ -17,7 +17,7 @@ RETURNS TABLE (database name, role name, relationship text, times bigint, distin
                total_time interval, statement text, source text, function text, prefetch text,
                first_seen timestamptz, last_seen timestamptz)
 AS 'MODULE_PATHNAME', 'algo_ref_n1_report'
-LANGUAGE C VOLATILE PARALLEL RESTRICTED;
+LANGUAGE C STABLE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION algo_ref.n1_report() IS
   'N+1 lookups that the watch has found, each with the call of prefetch that replaces it';
@@ -33,3 +33,5 @@ LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 
 COMMENT ON FUNCTION algo_ref.n1_reset() IS
   'forget what the watch has found';
+
+REVOKE ALL ON FUNCTION algo_ref.n1_reset() FROM PUBLIC;

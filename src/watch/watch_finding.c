@@ -39,13 +39,15 @@ ar_watch_statement_text(QueryDesc *query)
 	int			length;
 
 	if (query->plannedstmt->stmt_location > 0)
-		text += Min(query->plannedstmt->stmt_location, strlen(text));
+		text	  +=Min(query->plannedstmt->stmt_location, strlen(text));
+
 	length = strlen(text);
 	if (query->plannedstmt->stmt_len > 0)
 		length = Min(query->plannedstmt->stmt_len, length);
 	while (length > 0 && scanner_isspace(*text))
 	{
-		text++;
+		text	  ++;
+
 		length--;
 	}
 	while (length > 0 && (scanner_isspace(text[length - 1]) || text[length - 1] == ';'))
@@ -128,20 +130,19 @@ void
 ar_watch_tell(const Finding *finding)
 {
 	int			level = ar_watch_mode == AR_WATCH_ERROR ? ERROR :
-		ar_watch_mode == AR_WATCH_NOTICE ? NOTICE : LOG;
+	ar_watch_mode == AR_WATCH_NOTICE ? NOTICE : LOG;
 
 	ereport(level,
 			errcode(level == ERROR ? ERRCODE_PROGRAM_LIMIT_EXCEEDED : ERRCODE_WARNING),
 			errmsg("table %s is looked up by %s one key at a time: " INT64_FORMAT " times",
 				   finding->table, finding->columns, finding->times),
-			errdetail("The keys are those of %s, which one statement returned: %s%s%s",
+			errdetail("The keys along %s were returned by: %s.  They are looked up by: %s%s.",
 					  finding->relationship, shown(finding->source),
-					  finding->function ? "; the lookups are those of PL/pgSQL function " :
-					  "; the lookups are like: ",
+					  finding->function ? "PL/pgSQL function " : "",
 					  finding->function ? finding->function : shown(finding->statement)),
 			finding->call ?
-			errhint("This returns all of it at once: %s", finding->call) :
-			errhint("algo_ref.prefetch() or a join loads all of it at once."));
+			errhint("One statement returns all of it: %s.", finding->call) :
+			errhint("algo_ref.prefetch(), or a join, returns all of it with one statement."));
 }
 
 static const char *
@@ -151,6 +152,7 @@ shown(const char *text)
 
 	if (length <= SHOWN_BYTES_MAX)
 		return text;
+
 	return psprintf("%.*s...", pg_mbcliplen(text, length, SHOWN_BYTES_MAX), text);
 }
 

@@ -39,6 +39,8 @@ static const char *spelling_of(const Relationship *r);
 void
 ar_watch_check_keys(void)
 {
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(KeyedTable)};
+
 	if (cache != NULL && cache_generation == ar_relationship_generation())
 		return;
 	if (cache_context == NULL)
@@ -48,12 +50,8 @@ ar_watch_check_keys(void)
 	memset(recent, 0, sizeof(recent));
 	MemoryContextReset(cache_context);
 	cache_generation = ar_relationship_generation();
-	cache = hash_create("algo_ref watched tables", 64,
-						&(HASHCTL)
-						{
-							.keysize = sizeof(Oid), .entrysize = sizeof(KeyedTable),
-							.hcxt = cache_context
-						},
+	control.hcxt = cache_context;
+	cache = hash_create("algo_ref watched tables", 64, &control,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 

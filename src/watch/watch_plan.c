@@ -589,10 +589,10 @@ hash_value(Datum value, int16 length, bool by_value, uint64 *hash)
 		if (VARATT_IS_EXTERNAL(bytes) || VARATT_IS_COMPRESSED(bytes))
 			return false;
 		*hash = hash_bytes_extended((unsigned char *) VARDATA_ANY(bytes),
-								  VARSIZE_ANY_EXHDR(bytes), 0);
+									VARSIZE_ANY_EXHDR(bytes), 0);
 	}
 	else
 		*hash = hash_bytes_extended((unsigned char *) DatumGetPointer(value),
-								  strlen(DatumGetCString(value)), 0);
+									strlen(DatumGetCString(value)), 0);
 	return true;
 }

@@ -149,7 +149,7 @@ ar_watch_report_known(uint64 shape)
 		forget_told();
 	if (told == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(uint64)};
+		HASHCTL		control = {.keysize = sizeof(uint64),.entrysize = sizeof(uint64)};
 
 		told = hash_create("algo_ref told", 64, &control, HASH_ELEM | HASH_BLOBS);
 		told_resets = report ? pg_atomic_read_u64(&report->resets) : 0;
@@ -353,7 +353,7 @@ static void
 put_row(ReturnSetInfo *rsinfo, ReportRow *row)
 {
 	bool		visible = has_privs_of_role(GetUserId(), row->role) ||
-		has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 	char	   *database = get_database_name(row->database);
 	char	   *role = GetUserNameFromId(row->role, true);
 	const char *texts[] = {row->statement, row->source, row->function, row->call};
@@ -390,7 +390,8 @@ static Datum
 text_or_null(const ReportRow *row, const char *text, bool *isnull)
 {
 	*isnull = text[0] == '\0' ||
-		(row->encoding != GetDatabaseEncoding() && !pg_is_ascii(text));
+	(row->encoding != GetDatabaseEncoding() && !pg_is_ascii(text));
+
 	return *isnull ? (Datum) 0 : CStringGetTextDatum(text);
 }
 

@@ -57,7 +57,8 @@ typedef struct Source
 	uint64		shape;
 	SourceScope scope;
 	TimestampTz begin;			/* of the client's statement */
-	uint64		parent;			/* serial of the source that it looks up; 0: none */
+	uint64		parent;			/* serial of the source that it looks up; 0:
+								 * none */
 	int			parent_slot;
 	int			parent_counter;
 	MemoryContext context;
