@@ -180,8 +180,7 @@ extern void ar_watch_sources_end(void);
 /* watch_finding.c */
 extern char *ar_watch_statement_text(QueryDesc *query);
 extern char *ar_watch_function(void);
-extern char *ar_watch_call(const char *statement, ParamListInfo params, bool has_variables,
-						   const char *path);
+extern char *ar_watch_call(const char *statement, ParamListInfo params, const char *path);
 extern void ar_watch_tell(const Finding *finding);
 
 /* watch_report.c */

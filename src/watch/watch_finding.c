@@ -5,6 +5,7 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "nodes/bitmapset.h"
 #include "parser/scanner.h"
 #include "parser/scansup.h"
 #include "utils/builtins.h"
@@ -17,15 +18,13 @@
 #define STATEMENT_BYTES_MAX 16384
 #define SHOWN_BYTES_MAX 1000
 
-/* A part of a statement's text. */
-typedef struct TextPart
-{
-	int			location;
-	int			length;
-} TextPart;
+/* The protocol has no more. */
+#define PARAMETERS_MAX 65535
 
 static const char *shown(const char *text);
-static char *name_parameters(const char *statement, ParamListInfo params);
+static void read_query(const char *statement, StringInfo query, Bitmapset **numbers);
+static bool is_word(const char *text, const char *word);
+static bool are_given(ParamListInfo params, const Bitmapset *numbers);
 static void append_values(StringInfo call, ParamListInfo params);
 
 /*
@@ -99,24 +98,28 @@ ar_watch_function(void)
 /*
  * The call of prefetch that returns the rows of a statement together with
  * those along a path; NULL if the statement cannot be written down, because it
- * is too long, or because its parameters are variables of a function.
+ * is too long, or because variables of a function are in it.
  */
 char *
-ar_watch_call(const char *statement, ParamListInfo params, bool has_variables, const char *path)
+ar_watch_call(const char *statement, ParamListInfo params, const char *path)
 {
+	StringInfoData query;
 	StringInfoData call;
+	Bitmapset  *numbers = NULL;
 
-	if (has_variables || strlen(statement) >= STATEMENT_BYTES_MAX - MAX_MULTIBYTE_CHAR_LEN)
+	if (strlen(statement) >= STATEMENT_BYTES_MAX - MAX_MULTIBYTE_CHAR_LEN)
+		return NULL;
+	read_query(statement, &query, &numbers);
+	if (!are_given(params, numbers))
 		return NULL;
 	initStringInfo(&call);
-	if (params == NULL)
+	if (bms_is_empty(numbers))
 		appendStringInfo(&call, "SELECT algo_ref.prefetch(%s, %s)",
-						 quote_literal_cstr(statement), quote_literal_cstr(path));
+						 quote_literal_cstr(query.data), quote_literal_cstr(path));
 	else
 	{
 		appendStringInfo(&call, "SELECT algo_ref.prefetch_query(%s, ARRAY[%s], ",
-						 quote_literal_cstr(name_parameters(statement, params)),
-						 quote_literal_cstr(path));
+						 quote_literal_cstr(query.data), quote_literal_cstr(path));
 		append_values(&call, params);
 		appendStringInfoChar(&call, ')');
 	}
@@ -157,32 +160,67 @@ shown(const char *text)
 }
 
 /*
- * The statement with $1 written as :p1.
+ * The query that a statement runs, with $1 written as :p1, and the numbers of
+ * its parameters.
+ *
+ * It stands behind the first AS of PREPARE and the first FOR of DECLARE.
  */
-static char *
-name_parameters(const char *statement, ParamListInfo params)
+static void
+read_query(const char *statement, StringInfo query, Bitmapset **numbers)
 {
-	StringInfoData result;
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
 	core_YYSTYPE value;
 	YYLTYPE		location;
+	const char *before = is_word(statement, "prepare") ? "as" :
+		is_word(statement, "declare") ? "for" : NULL;
 	int			done = 0;
 
-	initStringInfo(&result);
+	initStringInfo(query);
 	scanner = scanner_init(statement, &extra, &ScanKeywords, ScanKeywordTokens);
 	while (core_yylex(&value, &location, scanner) != 0)
 	{
-		if (statement[location] != '$' || statement[location + 1] < '0' ||
-			statement[location + 1] > '9')
+		const char *token = statement + location;
+
+		if (before && is_word(token, before))
+		{
+			done = location + strlen(before);
+			done += strspn(statement + done, " \t\n\r\f");
+			before = NULL;
+		}
+		if (before || token[0] != '$' || token[1] < '0' || token[1] > '9')
 			continue;
-		appendBinaryStringInfo(&result, statement + done, location - done);
-		appendStringInfoString(&result, ":p");
+		appendBinaryStringInfo(query, statement + done, location - done);
+		appendStringInfoString(query, ":p");
 		done = location + 1;
+		*numbers = bms_add_member(*numbers, Min(atoi(token + 1), PARAMETERS_MAX));
 	}
 	scanner_finish(scanner);
-	appendStringInfoString(&result, statement + done);
-	return result.data;
+	appendStringInfoString(query, statement + done);
+}
+
+static bool
+is_word(const char *text, const char *word)
+{
+	size_t		length = strlen(word);
+
+	return pg_strncasecmp(text, word, length) == 0 &&
+		(text[length] == '\0' || scanner_isspace(text[length]) || text[length] == '(');
+}
+
+/*
+ * Are the parameters those that have these numbers in the text?  Others are
+ * variables, which stand in it under their names.
+ */
+static bool
+are_given(ParamListInfo params, const Bitmapset *numbers)
+{
+	for (int i = 0; params && i < params->numParams; i++)
+	{
+		if (OidIsValid(params->params[i].ptype) && !bms_is_member(i + 1, numbers))
+			return false;
+	}
+	return bms_is_empty(numbers) || (params && bms_prev_member(numbers, -1) <= params->numParams);
 }
 
 /*
@@ -200,8 +238,10 @@ append_values(StringInfo call, ParamListInfo params)
 		Oid			output;
 		bool		is_varlena;
 
-		appendStringInfo(&json, "%s\"p%d\": ", i == 0 ? "{" : ", ", i + 1);
-		if (param->isnull || !OidIsValid(param->ptype))
+		if (!OidIsValid(param->ptype))
+			continue;
+		appendStringInfo(&json, "%s\"p%d\": ", json.len == 0 ? "{" : ", ", i + 1);
+		if (param->isnull)
 			appendStringInfoString(&json, "null");
 		else
 		{

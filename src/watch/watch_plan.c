@@ -7,8 +7,8 @@
  * not the statement's, so a join of two tables is no lookup in either.
  *
  * What is read here is the plan and not the query because a cached plan has no
- * query any more.  Every statement passes here: nothing is allocated, and
- * nothing is read from a catalog that was read before.
+ * query any more.  Every statement passes here: next to nothing is allocated,
+ * and nothing is read from a catalog that was read before.
  */
 #include "postgres.h"
 
@@ -19,6 +19,7 @@
 #include "nodes/pathnodes.h"
 #include "parser/parsetree.h"
 #include "utils/array.h"
+#include "utils/expandeddatum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "watch/watch.h"
@@ -26,6 +27,9 @@
 /* A plan with more nodes, or more comparisons, is no lookup of a row. */
 #define NODES_MAX 24
 #define TERMS_MAX 16
+
+/* A larger array is not one of one key. */
+#define ONE_ELEMENT_BYTES_MAX 1024
 
 /* "column = value" */
 typedef struct Term
@@ -59,6 +63,7 @@ static void search_plan(PlanSearch *search, Plan *plan);
 static void search_scan(PlanSearch *search, Scan *scan, List *quals, List *index_columns);
 static void search_qual(PlanSearch *search, Scan *scan, Node *qual, List *index_columns);
 static Var *column_of(Node *node, Scan *scan, List *index_columns);
+static bool is_child(PlannedStmt *statement, Index relation);
 static bool to_parent(PlannedStmt *statement, Index *relation, AttrNumber *column);
 static bool is_equality(Oid operator);
 static bool value_of(QueryDesc *query, Node *node, Datum *value, Oid *type);
@@ -223,7 +228,8 @@ ar_watch_lookups(QueryDesc *query, LookupKey *lookups)
 
 /*
  * What statements have in common that differ only in their constants: the
- * tables that they read and the columns that they return.
+ * tables that they read, without the partitions that a plan may have left out,
+ * and the columns that they return.
  */
 uint64
 ar_watch_shape(PlannedStmt *statement)
@@ -231,11 +237,13 @@ ar_watch_shape(PlannedStmt *statement)
 	uint64		hash = list_length(statement->planTree->targetlist);
 	ListCell   *cell;
 
-	foreach(cell, statement->relationOids)
+	foreach(cell, statement->rtable)
 	{
-		if (foreach_current_index(cell) == 16)
-			break;
-		hash = mix(hash ^ lfirst_oid(cell));
+		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+
+		if (entry->rtekind == RTE_RELATION &&
+			!is_child(statement, foreach_current_index(cell) + 1))
+			hash = mix(hash ^ entry->relid);
 	}
 	foreach(cell, statement->planTree->targetlist)
 	{
@@ -350,8 +358,18 @@ search_qual(PlanSearch *search, Scan *scan, Node *qual, List *index_columns)
 	if (statement->appendRelations && !to_parent(statement, &relation, &attno))
 		return;
 	table = ar_watch_table(rt_fetch(relation, statement->rtable)->relid);
-	if (!ar_watch_in_key(table, attno) || !is_equality(operator) ||
-		!value_of(search->query, other, &value, &type))
+	if (!ar_watch_in_key(table, attno) || !is_equality(operator))
+		return;
+	if (is_array && IsA(strip_casts(other), ArrayExpr))
+	{
+		ArrayExpr  *list = (ArrayExpr *) strip_casts(other);
+
+		if (list->multidims || list_length(list->elements) != 1)
+			return;
+		other = linitial(list->elements);
+		is_array = false;
+	}
+	if (!value_of(search->query, other, &value, &type))
 		return;
 	if (is_array && !single_element(value, &value, &type))
 		return;
@@ -385,6 +403,22 @@ column_of(Node *node, Scan *scan, List *index_columns)
 		return NULL;
 	node = (Node *) list_nth_node(TargetEntry, index_columns, var->varattno - 1)->expr;
 	return IsA(node, Var) ? (Var *) node : NULL;
+}
+
+/*
+ * Is it a partition of a table of the statement, or inherits from one?
+ */
+static bool
+is_child(PlannedStmt *statement, Index relation)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->appendRelations)
+	{
+		if (lfirst_node(AppendRelInfo, cell)->child_relid == relation)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -488,10 +522,16 @@ single_element(Datum datum, Datum *value, Oid *type)
 	bool		by_value;
 	char		align;
 
-	/* one element is not compressed */
-	if (VARATT_IS_EXTENDED(raw))
+	/* a longer array is not made flat only to find that it is longer */
+	if (VARATT_IS_EXTERNAL_EXPANDED(raw))
+	{
+		if (EOH_get_flat_size(DatumGetEOHP(datum)) > ONE_ELEMENT_BYTES_MAX)
+			return false;
+	}
+	else if (VARATT_IS_EXTERNAL(raw) || VARATT_IS_COMPRESSED(raw) ||
+			 VARSIZE_ANY(raw) > ONE_ELEMENT_BYTES_MAX)
 		return false;
-	array = (ArrayType *) raw;
+	array = DatumGetArrayTypeP(datum);
 	if (ARR_NDIM(array) != 1 || ARR_DIMS(array)[0] != 1 || ARR_HASNULL(array))
 		return false;
 	*type = ARR_ELEMTYPE(array);

@@ -42,7 +42,7 @@ ar_watch_init(void)
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("algo_ref.watch_threshold",
 							"How many lookups with keys of one statement are told of.",
-							"Half as many different keys are needed, too.",
+							"At least three different keys have to be among them.",
 							&ar_watch_threshold, 10, 2, INT_MAX,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("algo_ref.watch_window",

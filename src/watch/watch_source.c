@@ -26,6 +26,9 @@
 #define SOURCES_MAX 24
 #define COUNTERS_MAX 8
 
+/* One or two keys again and again are no list. */
+#define DISTINCT_KEYS_MIN 3
+
 /* Of the lookups of a shape, three quarters have to be with the source's keys. */
 #define is_mostly(times, seen) ((times) * 4 >= (seen) * 3)
 
@@ -64,7 +67,6 @@ typedef struct Source
 	MemoryContext context;
 	const char *statement;
 	ParamListInfo params;
-	bool		has_variables;	/* of a function, in the statement */
 	int			emitted_count;
 	EmittedKey	emitted[AR_WATCH_KEYS_MAX];
 	KeyFilter	keys;
@@ -196,8 +198,7 @@ begin_source(Source *source, const WatchedStatement *statement)
 	source->context = context;
 	old = MemoryContextSwitchTo(context);
 	source->statement = ar_watch_statement_text(query);
-	source->has_variables = query->params && query->params->paramFetch;
-	if (query->params && query->params->numParams > 0 && !source->has_variables)
+	if (query->params && query->params->numParams > 0)
 		source->params = copyParamList(query->params);
 	MemoryContextSwitchTo(old);
 	source->keys.context = context;
@@ -439,7 +440,7 @@ is_finding(const Counter *counter)
 {
 	return !counter->is_ignored &&
 		counter->times >= ar_watch_threshold &&
-		counter->distinct.total >= Max(2, ar_watch_threshold / 2) &&
+		counter->distinct.total >= Min(DISTINCT_KEYS_MIN, ar_watch_threshold) &&
 		is_mostly(counter->times, counter->seen) &&
 		counter->nanoseconds >= ar_watch_min_ms * 1e6;
 }
@@ -483,7 +484,7 @@ find(Source *source, Counter *counter, QueryDesc *query)
 	finding.columns = column_list(&counter->key);
 	finding.statement = ar_watch_statement_text(query);
 	finding.source = root->statement;
-	finding.call = ar_watch_call(root->statement, root->params, root->has_variables, path);
+	finding.call = ar_watch_call(root->statement, root->params, path);
 	finding.times = counter->times;
 	finding.distinct = counter->distinct.total;
 	finding.nanoseconds = counter->nanoseconds;
