@@ -5,13 +5,13 @@ RESET client_min_messages;
 LOAD 'algo_ref';
 SET algo_ref.watch = 'loud';
 SET algo_ref.watch_threshold = 1;
-SET algo_ref.watch_window = -1;
 SET algo_ref.watch_min_ms = -1;
 SET algo_ref.watch_ignore = 'a b';
 SET algo_ref.no_such_setting = 1;
 \set VERBOSITY sqlstate
 SET algo_ref.watch = 'loud';
 SET algo_ref.watch_threshold = 1;
+SET algo_ref.watch_window = -1;
 SET algo_ref.watch_ignore = '"';
 \set VERBOSITY default
 -- a database without the extension has nothing to watch
