@@ -54,9 +54,17 @@ typedef struct TableRelationships
 	List	   *relationships;	/* of Relationship * */
 } TableRelationships;
 
-#define ar_relationship_is_to_one(r) \
-	((r)->kind == AR_MANY_TO_ONE || (r)->kind == AR_ONE_TO_ONE)
-#define ar_relationship_is_outgoing(r) ((r)->kind == AR_MANY_TO_ONE)
+static inline bool
+ar_relationship_is_to_one(const Relationship *r)
+{
+	return r->kind == AR_MANY_TO_ONE || r->kind == AR_ONE_TO_ONE;
+}
+
+static inline bool
+ar_relationship_is_outgoing(const Relationship *r)
+{
+	return r->kind == AR_MANY_TO_ONE;
+}
 
 extern void ar_relationship_init(void);
 

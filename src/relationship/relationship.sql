@@ -75,3 +75,14 @@ CREATE VIEW algo_ref.relationship AS
 
 COMMENT ON VIEW algo_ref.relationship IS
   'every relationship of every table';
+COMMENT ON COLUMN algo_ref.relationship.source IS 'table from which it is seen';
+COMMENT ON COLUMN algo_ref.relationship.name IS 'spelling that names it and no other';
+COMMENT ON COLUMN algo_ref.relationship.kind IS 'many-to-one, one-to-one, one-to-many or many-to-many';
+COMMENT ON COLUMN algo_ref.relationship.target IS 'table that it leads to';
+COMMENT ON COLUMN algo_ref.relationship.columns IS 'columns of the source that are compared';
+COMMENT ON COLUMN algo_ref.relationship.target_columns IS 'columns that they are compared with; of the target, or on its side';
+COMMENT ON COLUMN algo_ref.relationship.constraint_name IS 'foreign key at the source';
+COMMENT ON COLUMN algo_ref.relationship.via IS 'association table of many-to-many';
+COMMENT ON COLUMN algo_ref.relationship.spellings IS 'all that name it, the best one first';
+
+REVOKE ALL ON algo_ref.relationship FROM PUBLIC;

@@ -119,7 +119,7 @@ ar_relationship_observe(Oid table)
 {
 	if (observed == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid)};
+		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid)};
 
 		observed = hash_create("algo_ref observed tables", 64, &control,
 							   HASH_ELEM | HASH_BLOBS);
@@ -144,7 +144,7 @@ catalog_changed(Datum arg, int cache_id, uint32 hash_value)
 static void
 begin_cache(void)
 {
-	HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(CacheEntry)};
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(CacheEntry)};
 
 	if (cache_context == NULL)
 		cache_context = AllocSetContextCreate(CacheMemoryContext, "algo_ref relationships",
