@@ -13,11 +13,15 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/skey.h"
+#include "access/stratnum.h"
 #include "access/xact.h"
 #include "common/compat.h"
 #include "executor/executor.h"
+#include "nodes/execnodes.h"
 #include "tcop/dest.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "watch/watch.h"
 
 /* Statements that run within one another, with open cursors. */
@@ -46,7 +50,9 @@ static void watch_run(AR_EXECUTOR_RUN_PARAMETERS);
 static void watch_end(QueryDesc *query);
 static void watch_transaction(XactEvent event, void *arg);
 static void begin_statement(QueryDesc *query);
-static WatchedStatement *new_statement(QueryDesc *query);
+static bool returns_one_row(const PlanState *state);
+static WatchedStatement *place_for_statement(void);
+static void add_statement(WatchedStatement *statement, QueryDesc *query);
 static WatchedStatement *find_statement(QueryDesc *query);
 static void forget_statement(WatchedStatement *statement);
 static bool is_returned(CommandDest dest);
@@ -164,10 +170,9 @@ static void
 begin_statement(QueryDesc *query)
 {
 	PlannedStmt *plan = query->plannedstmt;
-	EmittedKey	emitted[AR_WATCH_KEYS_MAX];
 	LookupKey	lookups[AR_WATCH_KEYS_MAX];
-	int			emitted_count;
 	int			lookup_count = 0;
+	bool		is_single;
 	WatchedStatement *statement;
 
 	statement = running ? find_statement(query) : NULL;
@@ -175,36 +180,73 @@ begin_statement(QueryDesc *query)
 		forget_statement(statement);
 	if (plan->rowMarks != NIL || plan->hasModifyingCTE)
 		return;
+
+	/* one row is no list, unless it belongs to what was found in one */
+	is_single = returns_one_row(query->planstate);
+	if (is_single && ar_watch_source_count == 0)
+		return;
 	ar_watch_check_keys();
-	emitted_count = ar_watch_emitted(plan, emitted);
 	if (ar_watch_source_count > 0)
 		lookup_count = ar_watch_lookups(query, lookups);
-	if (emitted_count == 0 && lookup_count == 0)
+	if (is_single && lookup_count == 0)
 		return;
-	statement = new_statement(query);
-	statement->emitted_count = emitted_count;
-	memcpy(statement->emitted, emitted, sizeof(EmittedKey) * emitted_count);
+	statement = place_for_statement();
+	statement->emitted_count = ar_watch_emitted(plan, statement->emitted);
+	if (statement->emitted_count == 0 && lookup_count == 0)
+		return;
+	add_statement(statement, query);
 	if (lookup_count > 0)
 		(void) ar_watch_lookup(statement, lookups, lookup_count);
-	if (statement->emitted_count == 0 && statement->parent == 0)
+	if (statement->parent == 0 && (is_single || statement->emitted_count == 0))
 		forget_statement(statement);
 }
 
 /*
- * A place for a statement; where there is none, that of the oldest one.
+ * Does a plan look one row up by all columns of a unique index?
+ */
+static bool
+returns_one_row(const PlanState *state)
+{
+	const IndexScanState *scan = (const IndexScanState *) state;
+
+	if (!IsA(state, IndexScanState) || !scan->iss_RelationDesc->rd_index->indisunique ||
+		scan->iss_NumScanKeys != scan->iss_RelationDesc->rd_index->indnkeyatts)
+		return false;
+	for (int i = 0; i < scan->iss_NumScanKeys; i++)
+	{
+		const ScanKeyData *key = &scan->iss_ScanKeys[i];
+
+		if (key->sk_attno != i + 1 || key->sk_strategy != BTEqualStrategyNumber ||
+			(key->sk_flags & (SK_SEARCHARRAY | SK_SEARCHNULL | SK_ROW_HEADER)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The place for the next statement; where there is none, that of the oldest
+ * one.
  */
 static WatchedStatement *
-new_statement(QueryDesc *query)
+place_for_statement(void)
 {
-	WatchedStatement *statement = unused;
+	WatchedStatement *oldest = running;
 
-	if (statement == NULL)
+	if (unused == NULL)
 	{
-		statement = running;
-		while (statement->next)
-			statement = statement->next;
-		forget_statement(statement);
+		while (oldest->next)
+			oldest = oldest->next;
+		forget_statement(oldest);
 	}
+	return unused;
+}
+
+/*
+ * Take the place.  The keys that the statement returns are there already.
+ */
+static void
+add_statement(WatchedStatement *statement, QueryDesc *query)
+{
 	unused = statement->next;
 	statement->next = running;
 	running = statement;
@@ -216,8 +258,6 @@ new_statement(QueryDesc *query)
 	statement->is_full = false;
 	statement->source = 0;
 	statement->parent = 0;
-	statement->emitted_count = 0;
-	return statement;
 }
 
 static WatchedStatement *
@@ -254,6 +294,7 @@ is_returned(CommandDest dest)
 		case DestRemote:
 		case DestRemoteExecute:
 		case DestRemoteSimple:
+		case DestDebug:
 		case DestSPI:
 		case DestTuplestore:
 			return true;

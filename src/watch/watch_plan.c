@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "nodes/nodeFuncs.h"
@@ -70,7 +69,7 @@ static bool value_of(QueryDesc *query, Node *node, Datum *value, Oid *type);
 static bool single_element(Datum array, Datum *value, Oid *type);
 static Node *strip_casts(Node *node);
 static void layout_of(Oid type, int16 *length, bool *by_value);
-static bool hash_value(Datum value, int16 length, bool by_value, uint64 *hash);
+static bool hash_bytes_of(Datum value, int16 length, uint64 *hash);
 
 static inline uint64
 mix(uint64 hash)
@@ -84,6 +83,36 @@ mix(uint64 hash)
 }
 
 /*
+ * The hash of a value, as hash_bytes_of() has it.
+ *
+ * Integers of all sizes are equal where their values are.  Other values are
+ * equal where their bytes are: two that only their type takes for equal, as
+ * 1.0 and 1.00, count as different.
+ */
+static inline bool
+hash_value(Datum value, int16 length, bool by_value, uint64 *hash)
+{
+	if (!by_value)
+		return hash_bytes_of(value, length, hash);
+	switch (length)
+	{
+		case 1:
+			*hash = (uint64) DatumGetChar(value);
+			break;
+		case 2:
+			*hash = (uint64) (int64) DatumGetInt16(value);
+			break;
+		case 4:
+			*hash = (uint64) (int64) DatumGetInt32(value);
+			break;
+		default:
+			*hash = (uint64) DatumGetInt64(value);
+			break;
+	}
+	return true;
+}
+
+/*
  * The keys that a statement returns, in an array of AR_WATCH_KEYS_MAX.
  */
 int
@@ -92,18 +121,21 @@ ar_watch_emitted(PlannedStmt *statement, EmittedKey *emitted)
 	OutputColumn outputs[OUTPUT_COLUMNS_MAX];
 	int			output_count = 0;
 	int			count = 0;
-	const KeyedTable *table = NULL;
+	const KeyedTable *table = ar_watch_table(InvalidOid);
+	Oid			last = InvalidOid;
 	ListCell   *cell;
 
 	foreach(cell, statement->planTree->targetlist)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 
-		if (entry->resorigtbl < FirstNormalObjectId || entry->resjunk)
-			continue;
-		if (table == NULL || table->table != entry->resorigtbl)
-			table = ar_watch_table(entry->resorigtbl);
-		if (!ar_watch_in_key(table, entry->resorigcol) || output_count == OUTPUT_COLUMNS_MAX)
+		if (entry->resorigtbl != last)
+		{
+			last = entry->resorigtbl;
+			table = ar_watch_table(last);
+		}
+		if (!ar_watch_in_key(table, entry->resorigcol) || entry->resjunk ||
+			output_count == OUTPUT_COLUMNS_MAX)
 			continue;
 		outputs[output_count].table = table;
 		outputs[output_count].column = entry->resorigcol;
@@ -592,35 +624,13 @@ layout_of(Oid type, int16 *length, bool *by_value)
 }
 
 /*
- * The hash of a value; false if it is compressed or stored elsewhere, as no
- * key is.
- *
- * Integers of all sizes are equal where their values are.  Other values are
- * equal where their bytes are: two that only their type takes for equal, as
- * 1.0 and 1.00, count as different.
+ * The hash of a value that is stored by reference; false if it is compressed or
+ * stored elsewhere, as no key is.
  */
 static bool
-hash_value(Datum value, int16 length, bool by_value, uint64 *hash)
+hash_bytes_of(Datum value, int16 length, uint64 *hash)
 {
-	if (by_value)
-	{
-		switch (length)
-		{
-			case 1:
-				*hash = (uint64) DatumGetChar(value);
-				break;
-			case 2:
-				*hash = (uint64) (int64) DatumGetInt16(value);
-				break;
-			case 4:
-				*hash = (uint64) (int64) DatumGetInt32(value);
-				break;
-			default:
-				*hash = (uint64) DatumGetInt64(value);
-				break;
-		}
-	}
-	else if (length > 0)
+	if (length > 0)
 		*hash = hash_bytes_extended((unsigned char *) DatumGetPointer(value), length, 0);
 	else if (length == -1)
 	{

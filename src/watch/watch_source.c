@@ -275,13 +275,15 @@ ar_watch_lookup(WatchedStatement *statement, const LookupKey *lookups, int count
 	Source	   *best_source = NULL;
 	Counter    *best = NULL;
 	bool		best_is_new = false;
+	int			left = ar_watch_source_count;
 
-	for (int i = 0; i < SOURCES_MAX; i++)
+	for (int i = 0; left > 0; i++)
 	{
 		Source	   *source = &sources[i];
 
 		if (source->serial == 0)
 			continue;
+		left--;
 		if (!is_live(source))
 		{
 			free_source(source);
@@ -352,16 +354,20 @@ match(Source *source, WatchedStatement *statement, const LookupKey *lookup, int 
 {
 	const WatchKey *key = &source->emitted[emitted].key;
 	Counter    *counter;
+	bool		is_key;
 
 	/* the row itself, once more, is not a relationship */
 	if (!OidIsValid(key->constraint) && !OidIsValid(lookup->key.constraint))
+		return NULL;
+	is_key = ar_watch_filter_has(&source->keys, source_hash(key, lookup->hash));
+	if (!is_key && source->counter_count == 0)
 		return NULL;
 	if (statement->shape == 0)
 		statement->shape = ar_watch_shape(statement->query->plannedstmt);
 	counter = find_counter(source, statement->shape, lookup, emitted);
 	if (counter)
 		counter->seen++;
-	if (!ar_watch_filter_has(&source->keys, source_hash(key, lookup->hash)))
+	if (!is_key)
 		return NULL;
 	if (counter == NULL)
 	{
