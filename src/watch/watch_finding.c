@@ -22,9 +22,9 @@
 #define PARAMETERS_MAX 65535
 
 static const char *shown(const char *text);
-static void read_query(const char *statement, StringInfo query, Bitmapset * *numbers);
+static void read_query(const char *statement, StringInfo query, Bitmapset **numbers);
 static bool is_word(const char *text, const char *word);
-static bool are_given(ParamListInfo params, const Bitmapset * numbers);
+static bool are_given(ParamListInfo params, const Bitmapset *numbers);
 static void append_values(StringInfo call, ParamListInfo params);
 
 /*
@@ -166,7 +166,7 @@ shown(const char *text)
  * It stands behind the first AS of PREPARE and the first FOR of DECLARE.
  */
 static void
-read_query(const char *statement, StringInfo query, Bitmapset * *numbers)
+read_query(const char *statement, StringInfo query, Bitmapset **numbers)
 {
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
@@ -213,7 +213,7 @@ is_word(const char *text, const char *word)
  * variables, which stand in it under their names.
  */
 static bool
-are_given(ParamListInfo params, const Bitmapset * numbers)
+are_given(ParamListInfo params, const Bitmapset *numbers)
 {
 	for (int i = 0; params && i < params->numParams; i++)
 	{
