@@ -6,6 +6,9 @@
  * stale: a counter, the generation, goes up, and whoever keeps something
  * derived from relationships compares it.
  *
+ * Whatever is done to a foreign key changes its tables, too; constraints are not
+ * looked at by themselves, because every temporary table has some.
+ *
  * Of a partitioned table's foreign keys, the clones that belong to partitions
  * are seen only from the partition itself.
  */
@@ -63,7 +66,6 @@ ar_relationship_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(CONSTROID, catalog_changed, (Datum) 0);
 }
 
 /*
