@@ -237,6 +237,19 @@ BEGIN
 END $$;
 SELECT dynamic(3);
 SELECT * FROM found();
+-- its list with variables: for use in the function
+CREATE FUNCTION variables(first int, "Last One" int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  u record;
+  o record;
+BEGIN
+  SELECT first AS one, 'user' AS "Prefix:" INTO o;
+  FOR u IN SELECT id, 'first' FROM users WHERE id >= first AND id <= "Last One" AND id >= $1 AND email LIKE o."Prefix:" || '%' ORDER BY id % first, first LOOP
+    PERFORM FROM posts WHERE user_id = u.id;
+  END LOOP;
+END $$;
+SELECT variables(3, 30);
+SELECT * FROM found();
 -- with a cursor, row by row
 DO $$
 DECLARE
@@ -409,8 +422,20 @@ SELECT * FROM found();
 ALTER TABLE plain RENAME TO "Odd.Name";
 DO $$ BEGIN PERFORM loop_over('SELECT * FROM users', 'SELECT * FROM "Odd.Name" WHERE user_id = r.id'); END $$;
 SELECT * FROM found();
-ALTER TABLE "Odd.Name" DROP CONSTRAINT plain_user_id_fkey;
+ALTER TABLE "Odd.Name" ADD second_id int REFERENCES users;
 DO $$ BEGIN PERFORM loop_over('SELECT * FROM users', 'SELECT * FROM "Odd.Name" WHERE user_id = r.id'); END $$;
+SELECT * FROM found();
+ALTER TABLE "Odd.Name" RENAME user_id TO owner_id;
+DO $$ BEGIN PERFORM loop_over('SELECT * FROM users', 'SELECT * FROM "Odd.Name" WHERE owner_id = r.id'); END $$;
+SELECT * FROM found();
+SELECT algo_ref.name_relationship('"Odd.Name"', 'holder', 'owner_id');
+SELECT loop_over('SELECT * FROM "Odd.Name"', 'SELECT * FROM users WHERE id = r.owner_id');
+SELECT * FROM found();
+ALTER TABLE lines RENAME CONSTRAINT lines_n_y_fkey TO order_of_line;
+SELECT loop_over('SELECT * FROM lines', 'SELECT * FROM orders WHERE year = r.y AND number = r.n');
+SELECT * FROM found();
+ALTER TABLE "Odd.Name" DROP CONSTRAINT plain_user_id_fkey;
+DO $$ BEGIN PERFORM loop_over('SELECT * FROM users', 'SELECT * FROM "Odd.Name" WHERE owner_id = r.id'); END $$;
 SELECT * FROM found();
 
 SET client_min_messages = warning;

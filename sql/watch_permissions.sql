@@ -46,6 +46,14 @@ ALTER FUNCTION page() SECURITY DEFINER;
 SET ROLE regress_algo_ref_two;
 SELECT page();
 SELECT role, times, statement FROM algo_ref.n1_report();
+-- and what it runs is not for its callers
+SET algo_ref.watch = error;
+SELECT page();
+RESET ROLE;
+GRANT regress_algo_ref_one TO regress_algo_ref_two;
+SET ROLE regress_algo_ref_two;
+SELECT page();
+SET algo_ref.watch = log;
 -- rows that a policy hides are not looked up, and not counted as keys
 RESET ROLE;
 SELECT algo_ref.n1_reset();

@@ -183,6 +183,9 @@ extern char *ar_watch_function(void);
 extern char *ar_watch_call(const char *statement, ParamListInfo params, const char *path);
 extern void ar_watch_tell(const Finding *finding);
 
+/* watch_variable.c */
+extern char *ar_watch_name_variables(const char *statement, const char **values);
+
 /* watch_report.c */
 extern void ar_watch_report_init(void);
 extern bool ar_watch_report_known(uint64 shape);

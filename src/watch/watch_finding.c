@@ -5,9 +5,11 @@
 
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "parser/scanner.h"
 #include "parser/scansup.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/json.h"
@@ -25,7 +27,7 @@ static const char *shown(const char *text);
 static void read_query(const char *statement, StringInfo query, Bitmapset **numbers);
 static bool is_word(const char *text, const char *word);
 static bool are_given(ParamListInfo params, const Bitmapset *numbers);
-static void append_values(StringInfo call, ParamListInfo params);
+static char *values_of(ParamListInfo params);
 
 /*
  * The text of a statement, alone, where several came together; in the current
@@ -97,8 +99,10 @@ ar_watch_function(void)
 
 /*
  * The call of prefetch that returns the rows of a statement together with
- * those along a path; NULL if the statement cannot be written down, because it
- * is too long, or because variables of a function are in it.
+ * those along a path; NULL if the statement cannot be written down.
+ *
+ * Values of parameters are in the call.  Variables of a function stand in it
+ * as such: it is for that function.
  */
 char *
 ar_watch_call(const char *statement, ParamListInfo params, const char *path)
@@ -106,44 +110,59 @@ ar_watch_call(const char *statement, ParamListInfo params, const char *path)
 	StringInfoData query;
 	StringInfoData call;
 	Bitmapset  *numbers = NULL;
+	const char *values = NULL;
+	const char *text;
 
 	if (strlen(statement) >= STATEMENT_BYTES_MAX - MAX_MULTIBYTE_CHAR_LEN)
 		return NULL;
 	read_query(statement, &query, &numbers);
+	text = query.data;
+
 	if (!are_given(params, numbers))
-		return NULL;
-	initStringInfo(&call);
-	if (bms_is_empty(numbers))
-		appendStringInfo(&call, "SELECT algo_ref.prefetch(%s, %s)",
-						 quote_literal_cstr(query.data), quote_literal_cstr(path));
-	else
 	{
-		appendStringInfo(&call, "SELECT algo_ref.prefetch_query(%s, ARRAY[%s], ",
-						 quote_literal_cstr(query.data), quote_literal_cstr(path));
-		append_values(&call, params);
-		appendStringInfoChar(&call, ')');
+		text = ar_watch_name_variables(statement, &values);
+
+		if (text == NULL)
+			return NULL;
 	}
+	else if (!bms_is_empty(numbers))
+		values = quote_literal_cstr(values_of(params));
+
+	initStringInfo(&call);
+	if (values)
+		appendStringInfo(&call, "SELECT algo_ref.prefetch_query(%s, ARRAY[%s], %s)",
+						 quote_literal_cstr(text), quote_literal_cstr(path), values);
+	else
+		appendStringInfo(&call, "SELECT algo_ref.prefetch(%s, %s)",
+						 quote_literal_cstr(text), quote_literal_cstr(path));
 	return call.data;
 }
 
 /*
  * Say it where the setting says.
+ *
+ * A function that runs as its owner does not tell its caller what it runs,
+ * unless the caller has its owner's privileges.
  */
 void
 ar_watch_tell(const Finding *finding)
 {
 	int			level = ar_watch_mode == AR_WATCH_ERROR ? ERROR :
 	ar_watch_mode == AR_WATCH_NOTICE ? NOTICE : LOG;
+	bool		visible = level == LOG || has_privs_of_role(GetOuterUserId(), GetUserId());
 
 	ereport(level,
 			errcode(level == ERROR ? ERRCODE_PROGRAM_LIMIT_EXCEEDED : ERRCODE_WARNING),
 			errmsg("table %s is looked up by %s one key at a time: " INT64_FORMAT " times",
 				   finding->table, finding->columns, finding->times),
+			visible ?
 			errdetail("The keys along %s were returned by: %s.  They are looked up by: %s%s.",
 					  finding->relationship, shown(finding->source),
 					  finding->function ? "PL/pgSQL function " : "",
-					  finding->function ? finding->function : shown(finding->statement)),
-			finding->call ?
+					  finding->function ? finding->function : shown(finding->statement)) :
+			errdetail("The keys along %s were returned by one statement.",
+					  finding->relationship),
+			visible && finding->call ?
 			errhint("One statement returns all of it: %s.", finding->call) :
 			errhint("algo_ref.prefetch(), or a join, returns all of it with one statement."));
 }
@@ -224,10 +243,10 @@ are_given(ParamListInfo params, const Bitmapset *numbers)
 }
 
 /*
- * The values of the parameters, as a literal of jsonb.
+ * The values of the parameters, as an object of JSON.
  */
-static void
-append_values(StringInfo call, ParamListInfo params)
+static char *
+values_of(ParamListInfo params)
 {
 	StringInfoData json;
 
@@ -250,5 +269,5 @@ append_values(StringInfo call, ParamListInfo params)
 		}
 	}
 	appendStringInfoChar(&json, '}');
-	appendStringInfoString(call, quote_literal_cstr(json.data));
+	return json.data;
 }

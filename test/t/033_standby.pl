@@ -57,6 +57,8 @@ answers("SELECT count(*) FROM algo_ref.upgrade('aaaa01')", '0', 'an upgrade to w
 answers("SELECT count(*) FROM algo_ref.log", '1', 'the log');
 answers("SELECT count(*) FROM algo_ref.connection WHERE pid = pg_backend_pid() AND state = 'active'", '1', 'connection');
 answers("SELECT sum(connections) = (SELECT used FROM algo_ref.connection_limits() WHERE name = 'max_connections') FROM algo_ref.pool_status()", 't', 'pool_status()');
+answers("SELECT count(*) FROM algo_ref.n1_report()", '0', 'n1_report()');
+answers("SELECT algo_ref.n1_reset()", '0', 'n1_reset()');
 answers("SELECT algo_ref.pool_status('text') LIKE 'Pool size: %'", 't', 'pool_status(text)');
 answers("SELECT bool_and(fits) FROM algo_ref.connection_budget(1, 0)", 't', 'connection_budget()');
 answers("SELECT count(*) FROM algo_ref.pool_dispose('no such application')", '0', 'pool_dispose()');

@@ -122,6 +122,19 @@ END $$;
 SQL
 is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE relationship = 'users.c150') FROM algo_ref.n1_report()}), '128|1', 'the report is bounded, and the newest are kept');
 
+# among other modules that hook the executor, in any order
+foreach my $libraries ('pg_stat_statements, algo_ref, auto_explain', 'auto_explain, algo_ref, pg_stat_statements')
+{
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$libraries'\nauto_explain.log_min_duration = 0\nauto_explain.log_nested_statements = on\nauto_explain.log_analyze = on\npg_stat_statements.track = all\n");
+	$node->restart;
+	$node->safe_psql('postgres', 'CREATE EXTENSION IF NOT EXISTS pg_stat_statements; SELECT pg_stat_statements_reset()');
+	my $explained = () = slurp_file($node->logfile) =~ /Query Text: SELECT FROM posts WHERE user_id = i/g;
+	$node->safe_psql('postgres', 'SELECT page()');
+	is($node->safe_psql('postgres', q{SELECT calls, rows FROM pg_stat_statements WHERE query LIKE 'SELECT FROM posts%'}), '20|20', "$libraries: all executions and rows are counted");
+	is(scalar(() = slurp_file($node->logfile) =~ /Query Text: SELECT FROM posts WHERE user_id = i/g) - $explained, 20, "$libraries: and explained");
+	is($node->safe_psql('postgres', 'SELECT relationship, times FROM algo_ref.n1_report()'), 'users.posts|20', "$libraries: and watched");
+}
+
 # a crash leaves a server that starts, with an empty report
 $node->stop('immediate');
 $node->start;
