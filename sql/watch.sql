@@ -129,6 +129,13 @@ SELECT loop_over('SELECT * FROM users', 'SELECT * FROM profiles WHERE user_id = 
 SELECT * FROM found();
 SELECT loop_over('SELECT * FROM profiles', 'SELECT * FROM users WHERE id = r.user_id');
 SELECT * FROM found();
+-- only counted, where there is more than one to count
+SELECT loop_over('SELECT * FROM users', 'SELECT count(*) FROM posts WHERE user_id = r.id');
+SELECT * FROM found();
+SELECT loop_over('SELECT * FROM posts LIMIT 20', 'SELECT count(*) FROM users WHERE id = r.user_id');
+SELECT * FROM found();
+SELECT loop_over('SELECT * FROM users', 'SELECT count(*) FROM posts WHERE user_id = r.id HAVING count(*) > 1');
+SELECT * FROM found();
 -- many-to-many, and the association table alone
 SELECT loop_over('SELECT * FROM posts', 'SELECT tags.* FROM tags, post_tags WHERE post_id = r.id AND tag_id = tags.id');
 SELECT * FROM found();

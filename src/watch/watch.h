@@ -162,6 +162,7 @@ extern const char *ar_watch_step(const WatchKey *from, const WatchKey *to, const
 extern int	ar_watch_emitted(PlannedStmt *statement, EmittedKey *emitted);
 extern int	ar_watch_lookups(QueryDesc *query, LookupKey *lookups);
 extern uint64 ar_watch_shape(PlannedStmt *statement);
+extern bool ar_watch_is_count(PlannedStmt *statement);
 extern bool ar_watch_row_key(TupleTableSlot *slot, const EmittedKey *key, uint64 *hash);
 
 /* watch_filter.c */

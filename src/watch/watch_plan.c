@@ -58,6 +58,7 @@ typedef struct OutputColumn
 
 static int	emitted_of(const OutputColumn *outputs, int count, const OutputColumn *output,
 					   EmittedKey *emitted, int room);
+static bool counts(Plan *plan);
 static void search_plan(PlanSearch *search, Plan *plan);
 static void search_scan(PlanSearch *search, Scan *scan, List *quals, List *index_columns);
 static void search_qual(PlanSearch *search, Scan *scan, Node *qual, List *index_columns);
@@ -285,6 +286,34 @@ ar_watch_shape(PlannedStmt *statement)
 			hash = mix(hash ^ ((uint64) entry->resorigtbl << 16) ^ (uint16) entry->resorigcol);
 	}
 	return hash | 1;
+}
+
+/*
+ * Is all that a statement wants to know how many rows there are?
+ */
+bool
+ar_watch_is_count(PlannedStmt *statement)
+{
+	if (IsA(statement->planTree, Result) && outerPlan(statement->planTree) == NULL &&
+		list_length(statement->subplans) == 1)
+		return counts(linitial(statement->subplans));
+	return counts(statement->planTree);
+}
+
+static bool
+counts(Plan *plan)
+{
+	TargetEntry *entry;
+	Aggref	   *aggregate;
+
+	if (!IsA(plan, Agg) || ((Agg *) plan)->aggstrategy != AGG_PLAIN || plan->qual != NIL ||
+		list_length(plan->targetlist) != 1)
+		return false;
+	entry = linitial_node(TargetEntry, plan->targetlist);
+	if (!IsA(entry->expr, Aggref))
+		return false;
+	aggregate = (Aggref *) entry->expr;
+	return aggregate->aggfnoid == F_COUNT_ && aggregate->aggfilter == NULL;
 }
 
 static void

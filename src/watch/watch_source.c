@@ -490,6 +490,8 @@ find(Source *source, Counter *counter, QueryDesc *query)
 	finding.columns = column_list(&counter->key);
 	finding.statement = ar_watch_statement_text(query);
 	finding.source = root->statement;
+	if (OidIsValid(counter->key.constraint) && ar_watch_is_count(query->plannedstmt))
+		path = psprintf("%s.count()", path);
 	finding.call = ar_watch_call(root->statement, root->params, path);
 	finding.times = counter->times;
 	finding.distinct = counter->distinct.total;
