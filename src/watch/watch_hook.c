@@ -209,7 +209,8 @@ returns_one_row(const PlanState *state)
 {
 	const IndexScanState *scan = (const IndexScanState *) state;
 
-	if (!IsA(state, IndexScanState) || !scan->iss_RelationDesc->rd_index->indisunique ||
+	if (state == NULL || !IsA(state, IndexScanState) || scan->iss_RelationDesc == NULL ||
+		!scan->iss_RelationDesc->rd_index->indisunique ||
 		scan->iss_NumScanKeys != scan->iss_RelationDesc->rd_index->indnkeyatts)
 		return false;
 	for (int i = 0; i < scan->iss_NumScanKeys; i++)

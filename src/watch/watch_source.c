@@ -252,14 +252,16 @@ free_source(Source *source)
 }
 
 /*
- * At the end of a transaction.  A procedure goes on in the next.
+ * At the end of a transaction.  A procedure goes on in the next, within the same
+ * statement of the client.
  */
 void
 ar_watch_sources_end(void)
 {
 	for (int i = 0; i < SOURCES_MAX && ar_watch_source_count > 0; i++)
 	{
-		if (sources[i].serial != 0 && sources[i].scope == SCOPE_TRANSACTION)
+		if (sources[i].serial != 0 &&
+			(sources[i].scope == SCOPE_TRANSACTION || !is_live(&sources[i])))
 			free_source(&sources[i]);
 	}
 }
