@@ -210,4 +210,36 @@ ar_executor_fetch(QueryDesc *query, uint64 count)
 #define pgstat_get_local_beentry_by_index(index) pgstat_fetch_stat_local_beentry(index)
 #endif
 
+/*
+ * 16 told index insertion whether only summarizing indexes are wanted.
+ */
+#if PG_VERSION_NUM < 160000
+#define ExecInsertIndexTuples(rel, slot, estate, update, no_error, conflict, arbiters, summarizing) \
+	ExecInsertIndexTuples(rel, slot, estate, update, no_error, conflict, arbiters)
+#endif
+
+/*
+ * How a row of a partitioned table becomes one of its partition, or NULL if it
+ * already is; until 16 found when the partition was.
+ */
+static inline TupleConversionMap *
+ar_root_to_child_map(ResultRelInfo *rel, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecGetRootToChildMap(rel, estate);
+#else
+	return rel->ri_RootToPartitionMap;
+#endif
+}
+
+/*
+ * 17 gave random() variants with arguments, and so the one without a longer
+ * name.
+ */
+#include "utils/fmgroids.h"
+
+#ifndef F_RANDOM_
+#define F_RANDOM_ F_RANDOM
+#endif
+
 #endif							/* AR_COMPAT_H */

@@ -1,0 +1,189 @@
+/*
+ * bulk.h: many rows in one call.
+ *
+ * A BulkSource gives rows; ar_bulk_insert() puts them into a relation.  It has
+ * the server plan a real INSERT whose rows come from the source, so that every
+ * default, cast, right, rule and view is the server's business; then either
+ * the executor runs that plan, or, where ar_bulk_reasons() finds nothing
+ * against it, bulk_writer.c takes the place of its ModifyTable node.
+ */
+#ifndef AR_BULK_H
+#define AR_BULK_H
+
+#include "postgres.h"
+
+#include "common/compat.h"
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+/* ---- bulk_scan.c: JSON text, row by row ---- */
+
+typedef enum BulkKind
+{
+	AR_BULK_NULL,
+	AR_BULK_FALSE,
+	AR_BULK_TRUE,
+	AR_BULK_NUMBER,
+	AR_BULK_STRING,
+	AR_BULK_ARRAY,
+	AR_BULK_OBJECT
+} BulkKind;
+
+/* A member of a row's object.  Points into the text. */
+typedef struct BulkField
+{
+	const char *key;			/* without quotes */
+	const char *value;			/* a string without quotes, others as written */
+	int			key_length;
+	int			length;
+	BulkKind	kind;
+	bool		key_is_escaped;
+	bool		is_escaped;		/* a string with backslashes */
+} BulkField;
+
+typedef enum BulkScanError
+{
+	AR_BULK_SCAN_OK,
+	AR_BULK_SCAN_ENDED,			/* the text ended too early */
+	AR_BULK_SCAN_TOKEN,			/* no token of JSON */
+	AR_BULK_SCAN_EXPECTED,		/* a token that does not belong there */
+	AR_BULK_SCAN_CONTROL,		/* a control character in a string */
+	AR_BULK_SCAN_ESCAPE,		/* no such escape sequence */
+	AR_BULK_SCAN_HEX,			/* \u without four hexadecimal digits */
+	AR_BULK_SCAN_ZERO,			/* \u0000 */
+	AR_BULK_SCAN_SURROGATE,		/* half of a pair */
+	AR_BULK_SCAN_SHAPE			/* JSON, but not rows */
+} BulkScanError;
+
+typedef struct BulkScan
+{
+	const char *at;
+	const char *end;
+	const char *start;
+	bool		is_begun;
+	bool		is_array;		/* an array of objects, else objects in lines */
+	bool		is_ended;
+	BulkField  *fields;
+	int			count;
+	int			room;
+	char	   *nest;			/* the brackets that are open */
+	int			nest_room;
+	BulkScanError error;
+	const char *error_at;
+	const char *expected;		/* with AR_BULK_SCAN_EXPECTED and _SHAPE */
+} BulkScan;
+
+extern void ar_bulk_scan_init(BulkScan *scan, const char *text, size_t length);
+extern void ar_bulk_scan_restart(BulkScan *scan, const char *text, size_t length);
+extern bool ar_bulk_scan_row(BulkScan *scan);
+extern int	ar_bulk_scan_unescape(BulkScan *scan, const char *string, int length, char *result);
+
+/* Encode a code point in the server's encoding; what the scanner calls. */
+extern int	ar_bulk_value_encode(unsigned int code_point, char *result);
+
+/* ---- bulk_value.c: members of JSON objects as values of columns ---- */
+
+typedef struct BulkColumn BulkColumn;
+
+extern BulkColumn *ar_bulk_value_column(Oid type, int32 typmod);
+extern Datum ar_bulk_value(BulkColumn *column, BulkScan *scan, const BulkField *field,
+						   bool *is_null);
+extern Datum ar_bulk_value_null(BulkColumn *column, bool *is_null);
+pg_noreturn extern void ar_bulk_value_raise(const BulkScan *scan);
+
+/* ---- bulk_source_*.c: where rows come from ---- */
+
+typedef struct BulkSource BulkSource;
+
+/*
+ * Rows whose columns are "desc", each named as a column of the target.
+ *
+ * prepare() comes first: it finds "desc" and how many rows there are.  next()
+ * puts a row into a slot of that description, or returns false at the end;
+ * what it stores lives until the next call.  tell() remembers the place where
+ * the source is, seek() goes back there.
+ */
+struct BulkSource
+{
+	TupleDesc	desc;
+	double		rows_expected;
+	void		(*prepare) (BulkSource *source);
+	bool		(*next) (BulkSource *source, TupleTableSlot *slot);
+	void		(*tell) (BulkSource *source);
+	void		(*seek) (BulkSource *source);
+
+	uint64		row;			/* number of the one at work */
+	const char *column;			/* the one at work, for the context of errors; or NULL */
+	const char *value;			/* and the beginning of its value; or NULL */
+	int			value_length;
+	bool		keys_differ;	/* not all rows have the same columns */
+};
+
+extern BulkSource *ar_bulk_source_text(Relation target, const char *text, size_t length,
+									   bool ignores_unknown_keys, bool takes_lines);
+extern BulkSource *ar_bulk_source_jsonb(Relation target, Datum jsonb,
+										bool ignores_unknown_keys);
+extern BulkSource *ar_bulk_source_array(Relation target, Datum array, List *columns,
+										bool ignores_unknown_keys);
+pg_noreturn extern void ar_bulk_source_raise_unknown(Relation target, const char *name);
+
+/* ---- bulk_default.c: what a column is when a row does not say ---- */
+
+extern Node *ar_bulk_default(Relation target, AttrNumber attnum);
+
+/* ---- bulk_insert.c: the INSERT ---- */
+
+typedef enum BulkConflict
+{
+	AR_BULK_CONFLICT_ERROR,
+	AR_BULK_CONFLICT_NOTHING,
+	AR_BULK_CONFLICT_UPDATE
+} BulkConflict;
+
+/* Errors are about no row, or about one that is not known. */
+#define AR_BULK_NO_ROW PG_UINT64_MAX
+
+typedef struct BulkInsert
+{
+	Relation	target;
+	BulkSource *source;			/* or */
+	const char *query;
+	BulkConflict on_conflict;
+	List	   *conflict_columns;	/* of char *; NIL: any, or the primary key */
+	const char *overriding;		/* "system", "user" or NULL */
+	Tuplestorestate *returning; /* where the inserted rows go, or NULL */
+
+	/* of the run */
+	uint64		row_at_work;	/* for the context of errors */
+	const char *sql;			/* that is analyzed, for positions of errors */
+	bool		took_fast_path;
+	EState	   *estate;			/* of the plan that runs, or NULL */
+} BulkInsert;
+
+extern uint64 ar_bulk_insert(BulkInsert *insert);
+
+/* ---- bulk_reason.c: what the fast path cannot honour ---- */
+
+extern List *ar_bulk_reasons(Relation target);
+extern List *ar_bulk_reasons_default(Relation target);
+extern bool ar_bulk_reason_volatile(Node *node);
+extern const char *ar_bulk_reason_partition(Relation partition);
+
+/* ---- bulk_writer.c: the fast path ---- */
+
+extern bool ar_bulk_writer_fits(const ModifyTableState *state);
+extern TupleTableSlot *ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert);
+
+/* ---- bulk_index*.c: index entries of many rows ---- */
+
+typedef struct BulkIndexes BulkIndexes;
+
+extern BulkIndexes *ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit);
+extern void ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
+								  const uint64 *row_numbers);
+extern void ar_bulk_index_flush(BulkIndexes *indexes);
+extern void ar_bulk_index_end(BulkIndexes *indexes);
+
+#endif							/* AR_BULK_H */

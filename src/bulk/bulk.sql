@@ -1,0 +1,134 @@
+-- Many rows in one call -------------------------------------------------------
+
+-- Insert the rows of a JSON text: an array of objects, or objects each in its
+-- lines.
+--
+-- target            table, partitioned table, foreign table or view
+-- rows              keys are names of columns; a column whose key a row does
+--                   not have becomes its default, one whose value is null NULL.
+--                   Values become what json_populate_record() makes of them
+-- on_conflict       what to do with a row that a unique or exclusion constraint
+--                   forbids: error, nothing (leave it out), or update (set the
+--                   columns of the rows in the row that is there)
+-- conflict_columns  those of the constraint; NULL means any constraint, for an
+--                   update the primary key
+-- overriding        system or user, as INSERT's OVERRIDING ... VALUE
+-- unknown_keys      error or ignore: a key that is no column's name
+--
+-- Returns how many rows were inserted or updated.  The server's own INSERT, with
+-- all that it honours: rights, defaults, identity, constraints, triggers, rules,
+-- row-level security, partitions, foreign tables.  A row of which an error speaks
+-- is in its context, with column and value where there is one.  Of several errors
+-- the one that is raised need not be the first row's.
+--
+-- Errors: 22004 NULL; 22P02, 22P05 not JSON, or not a value of the column's type;
+-- 22023 JSON, but no rows; rows of an update with different keys; no such option;
+-- 42703 unknown key; and every one that INSERT has.
+CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows text, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_text'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text) IS
+  'insert the objects of a JSON array, or of lines of JSON; returns how many';
+
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text) FROM PUBLIC;
+
+-- The same for a value of type json, which is an array of objects.
+CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows json, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_json'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text) IS
+  'insert the objects of a JSON array; returns how many';
+
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text) FROM PUBLIC;
+
+-- The same for a value of type jsonb, which is an array of objects.
+CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows jsonb, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_jsonb'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text) IS
+  'insert the objects of a jsonb array; returns how many';
+
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text) FROM PUBLIC;
+
+-- The same for an array of rows, such as ARRAY[ROW(1, 'one')::shop.item].
+--
+-- rows              rows of the table's own type or of another; their columns
+--                   are matched by name, and cast as INSERT casts
+-- columns           those of the rows to be taken; NULL means all but generated
+--                   ones.  A column that is not taken becomes its default
+--
+-- Errors: as above; 42804 no rows, or rows of different types; 22004 a row that
+-- is NULL; 42703 a column that rows or table do not have.
+CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows anyarray, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', columns name[] DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_array'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, name[]) IS
+  'insert the rows of an array of composites; returns how many';
+
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, name[]) FROM PUBLIC;
+
+-- Insert what a query returns.
+--
+-- query             SELECT, VALUES, TABLE or WITH; its columns are matched by
+--                   name, and cast as INSERT casts
+--
+-- The other arguments and the result as above.  Errors: 22023 another statement,
+-- or several; 42703 a column that the target does not have; and what the query
+-- raises.
+CREATE FUNCTION algo_ref.bulk_insert_query(target regclass, query text, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+  overriding text DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_insert_query(regclass, text, text, name[], text) IS
+  'insert the rows of a query; returns how many';
+
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert_query(regclass, text, text, name[], text) FROM PUBLIC;
+
+-- Insert the objects of a JSON array, and return the rows as they were stored.
+--
+-- base              says which table: NULL::shop.item
+--
+-- The other arguments as above.  Returns what INSERT ... RETURNING * does: with
+-- on_conflict, not the rows that were left out.  The caller needs the right to
+-- read the table.  The whole result is kept until the call ends.
+CREATE FUNCTION algo_ref.bulk_insert_returning(base anyelement, rows json, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+RETURNS SETOF anyelement
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_returning'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_insert_returning(anyelement, json, text, name[], text, text) IS
+  'insert the objects of a JSON array; returns the rows as they were stored';
+
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert_returning(anyelement, json, text, name[], text, text) FROM PUBLIC;
+
+-- Which way the rows of a target are stored, and why.
+--
+-- target            as for algo_ref.bulk_insert()
+--
+-- way is fast where rows are stored many at a time: then reason is NULL, and
+-- there may be more lines for columns whose default changes that.  It is executor
+-- where the server inserts row by row, with a line for each reason.  on_conflict
+-- and RETURNING are the executor's business, too, and so is a query that calls
+-- volatile functions.
+CREATE FUNCTION algo_ref.bulk_explain(target regclass)
+RETURNS TABLE (way text, reason text)
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_explain'
+LANGUAGE C STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_explain(regclass) IS
+  'how bulk_insert() would store rows in a table, and why not faster';

@@ -1,0 +1,296 @@
+/*
+ * bulk_api.c: SQL-callable: bulk_insert() and its relatives.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "bulk/bulk.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+static void check_given(FunctionCallInfo fcinfo, int n, const char *name);
+static Relation open_target(Oid target);
+static int	choice_argument(FunctionCallInfo fcinfo, int n, const char *name,
+							const char *const *choices, const char *hint);
+static List *names_argument(FunctionCallInfo fcinfo, int n);
+static void read_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert);
+static bool ignores_unknown_keys(FunctionCallInfo fcinfo, int n);
+static void put_reason(ReturnSetInfo *result, const char *way, const char *reason);
+
+PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_text);
+PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_json);
+PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_jsonb);
+PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_array);
+PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_query);
+PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_returning);
+PG_FUNCTION_INFO_V1(algo_ref_bulk_explain);
+
+static Datum
+insert_text(FunctionCallInfo fcinfo, bool takes_lines)
+{
+	BulkInsert	insert = {0};
+	text	   *rows;
+	uint64		count;
+
+	check_given(fcinfo, 0, "target");
+	check_given(fcinfo, 1, "rows");
+	read_options(fcinfo, 2, &insert);
+	rows = PG_GETARG_TEXT_PP(1);
+	insert.target = open_target(PG_GETARG_OID(0));
+	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
+										ignores_unknown_keys(fcinfo, 5), takes_lines);
+	count = ar_bulk_insert(&insert);
+	table_close(insert.target, NoLock);
+	PG_RETURN_INT64(count);
+}
+
+/*
+ * algo_ref.bulk_insert(target, rows text, on_conflict, conflict_columns,
+ *						overriding, unknown_keys)
+ */
+Datum
+algo_ref_bulk_insert_text(PG_FUNCTION_ARGS)
+{
+	return insert_text(fcinfo, true);
+}
+
+/*
+ * algo_ref.bulk_insert(target, rows json, ...)
+ */
+Datum
+algo_ref_bulk_insert_json(PG_FUNCTION_ARGS)
+{
+	return insert_text(fcinfo, false);
+}
+
+/*
+ * algo_ref.bulk_insert(target, rows jsonb, ...)
+ */
+Datum
+algo_ref_bulk_insert_jsonb(PG_FUNCTION_ARGS)
+{
+	BulkInsert	insert = {0};
+	uint64		count;
+
+	check_given(fcinfo, 0, "target");
+	check_given(fcinfo, 1, "rows");
+	read_options(fcinfo, 2, &insert);
+	insert.target = open_target(PG_GETARG_OID(0));
+	insert.source = ar_bulk_source_jsonb(insert.target, PG_GETARG_DATUM(1),
+										 ignores_unknown_keys(fcinfo, 5));
+	count = ar_bulk_insert(&insert);
+	table_close(insert.target, NoLock);
+	PG_RETURN_INT64(count);
+}
+
+/*
+ * algo_ref.bulk_insert(target, rows anyarray, on_conflict, conflict_columns,
+ *						overriding, unknown_keys, columns)
+ */
+Datum
+algo_ref_bulk_insert_array(PG_FUNCTION_ARGS)
+{
+	BulkInsert	insert = {0};
+	uint64		count;
+
+	check_given(fcinfo, 0, "target");
+	check_given(fcinfo, 1, "rows");
+	read_options(fcinfo, 2, &insert);
+	insert.target = open_target(PG_GETARG_OID(0));
+	insert.source = ar_bulk_source_array(insert.target, PG_GETARG_DATUM(1),
+										 names_argument(fcinfo, 6),
+										 ignores_unknown_keys(fcinfo, 5));
+	count = ar_bulk_insert(&insert);
+	table_close(insert.target, NoLock);
+	PG_RETURN_INT64(count);
+}
+
+/*
+ * algo_ref.bulk_insert_query(target, query, on_conflict, conflict_columns,
+ *							  overriding)
+ */
+Datum
+algo_ref_bulk_insert_query(PG_FUNCTION_ARGS)
+{
+	BulkInsert	insert = {0};
+	uint64		count;
+
+	check_given(fcinfo, 0, "target");
+	check_given(fcinfo, 1, "query");
+	read_options(fcinfo, 2, &insert);
+	insert.query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	insert.target = open_target(PG_GETARG_OID(0));
+	count = ar_bulk_insert(&insert);
+	table_close(insert.target, NoLock);
+	PG_RETURN_INT64(count);
+}
+
+/*
+ * algo_ref.bulk_insert_returning(base anyelement, rows json, on_conflict,
+ *								  conflict_columns, overriding, unknown_keys)
+ */
+Datum
+algo_ref_bulk_insert_returning(PG_FUNCTION_ARGS)
+{
+	BulkInsert	insert = {0};
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
+	Oid			target = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
+	text	   *rows;
+
+	if (!OidIsValid(target))
+		ereport(ERROR,
+				errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("the first argument must have the row type of a table"),
+				errhint("Write NULL::name_of_the_table."));
+	check_given(fcinfo, 1, "rows");
+	read_options(fcinfo, 2, &insert);
+	rows = PG_GETARG_TEXT_PP(1);
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	insert.returning = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
+	insert.target = open_target(target);
+	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
+										ignores_unknown_keys(fcinfo, 5), false);
+	ar_bulk_insert(&insert);
+	table_close(insert.target, NoLock);
+	return (Datum) 0;
+}
+
+/*
+ * algo_ref.bulk_explain(target)
+ */
+Datum
+algo_ref_bulk_explain(PG_FUNCTION_ARGS)
+{
+	Relation	target;
+	List	   *reasons;
+	ListCell   *cell;
+
+	check_given(fcinfo, 0, "target");
+	InitMaterializedSRF(fcinfo, 0);
+	target = table_open(PG_GETARG_OID(0), AccessShareLock);
+	reasons = ar_bulk_reasons(target);
+	foreach(cell, reasons)
+		put_reason((ReturnSetInfo *) fcinfo->resultinfo, "executor", lfirst(cell));
+	if (reasons == NIL)
+	{
+		put_reason((ReturnSetInfo *) fcinfo->resultinfo, "fast", NULL);
+		reasons = ar_bulk_reasons_default(target);
+		foreach(cell, reasons)
+			put_reason((ReturnSetInfo *) fcinfo->resultinfo, "executor", lfirst(cell));
+	}
+	table_close(target, NoLock);
+	return (Datum) 0;
+}
+
+static void
+put_reason(ReturnSetInfo *result, const char *way, const char *reason)
+{
+	Datum		values[2];
+	bool		nulls[2] = {false, reason == NULL};
+
+	values[0] = CStringGetTextDatum(way);
+	values[1] = reason == NULL ? (Datum) 0 : CStringGetTextDatum(reason);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+check_given(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("%s must not be null", name));
+}
+
+/*
+ * Open the target with the lock of an INSERT, which is kept.
+ */
+static Relation
+open_target(Oid target)
+{
+	Relation	relation = table_open(target, RowExclusiveLock);
+
+	if (relation->rd_rel->relkind == RELKIND_COMPOSITE_TYPE)
+		ereport(ERROR,
+				errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				errmsg("\"%s\" is not a table", RelationGetRelationName(relation)));
+	return relation;
+}
+
+static void
+read_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert)
+{
+	static const char *const conflicts[] = {"error", "nothing", "update", NULL};
+	static const char *const overridings[] = {"system", "user", NULL};
+
+	check_given(fcinfo, first, "on_conflict");
+	insert->on_conflict = choice_argument(fcinfo, first, "on_conflict", conflicts,
+										  "It is error, nothing or update.");
+	insert->conflict_columns = names_argument(fcinfo, first + 1);
+	if (insert->conflict_columns != NIL && insert->on_conflict == AR_BULK_CONFLICT_ERROR)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("conflict_columns need on_conflict to be nothing or update"));
+	if (!PG_ARGISNULL(first + 2))
+		insert->overriding = overridings[choice_argument(fcinfo, first + 2, "overriding", overridings,
+														 "It is system or user, as in INSERT; or null.")];
+}
+
+static bool
+ignores_unknown_keys(FunctionCallInfo fcinfo, int n)
+{
+	static const char *const choices[] = {"error", "ignore", NULL};
+
+	check_given(fcinfo, n, "unknown_keys");
+	return choice_argument(fcinfo, n, "unknown_keys", choices, "It is error or ignore.") == 1;
+}
+
+/*
+ * Which of some words the argument is; 22023 if none.
+ */
+static int
+choice_argument(FunctionCallInfo fcinfo, int n, const char *name,
+				const char *const *choices, const char *hint)
+{
+	char	   *given = text_to_cstring(PG_GETARG_TEXT_PP(n));
+
+	for (int i = 0; choices[i] != NULL; i++)
+		if (strcmp(given, choices[i]) == 0)
+			return i;
+	ereport(ERROR,
+			errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("%s cannot be \"%s\"", name, given),
+			errhint("%s", hint));
+}
+
+/*
+ * An array of names as a list; NIL for NULL and for an empty one.
+ */
+static List *
+names_argument(FunctionCallInfo fcinfo, int n)
+{
+	List	   *result = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+
+	if (PG_ARGISNULL(n))
+		return NIL;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR,
+					  &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					errmsg("a column's name must not be null"));
+		result = lappend(result, pstrdup(NameStr(*DatumGetName(elements[i]))));
+	}
+	return result;
+}
