@@ -87,7 +87,7 @@ extern int	ar_bulk_value_encode(unsigned int code_point, char *result);
 
 typedef struct BulkColumn BulkColumn;
 
-extern BulkColumn *ar_bulk_value_column(Oid type, int32 typmod);
+extern BulkColumn *ar_bulk_value_column(const char *name, Oid type, int32 typmod);
 extern Datum ar_bulk_value(BulkColumn *column, BulkScan *scan, const BulkField *field,
 						   bool *is_null);
 extern Datum ar_bulk_value_null(BulkColumn *column, bool *is_null);
@@ -115,10 +115,12 @@ struct BulkSource
 	void		(*seek) (BulkSource *source);
 
 	uint64		row;			/* number of the one at work */
-	const char *column;			/* the one at work, for the context of errors; or NULL */
+	const char *column;			/* the one at work, for the context of errors;
+								 * or NULL */
 	const char *value;			/* and the beginning of its value; or NULL */
 	int			value_length;
 	bool		keys_differ;	/* not all rows have the same columns */
+	bool		is_volatile;	/* the source itself calls volatile functions */
 };
 
 extern BulkSource *ar_bulk_source_text(Relation target, const char *text, size_t length,

@@ -173,10 +173,10 @@ is_row_known(const BulkInsert *insert)
 		return true;
 	foreach(cell, insert->estate->es_opened_result_relations)
 		if (((ResultRelInfo *) lfirst(cell))->ri_BatchSize > 1)
-			return false;
+		return false;
 	foreach(cell, insert->estate->es_tuple_routing_result_relations)
 		if (((ResultRelInfo *) lfirst(cell))->ri_BatchSize > 1)
-			return false;
+		return false;
 	return true;
 }
 
@@ -318,7 +318,7 @@ append_conflict(StringInfo sql, const BulkInsert *insert, List *columns)
 				errdetail("What a row does not have would be set to its default."));
 	foreach(cell, columns)
 		if (!is_member(key, lfirst(cell)))
-			changed = lappend(changed, lfirst(cell));
+		changed = lappend(changed, lfirst(cell));
 	if (changed == NIL)
 		changed = list_make1(linitial(key));
 	appendStringInfoString(sql, "DO UPDATE SET ");
@@ -359,7 +359,7 @@ is_member(List *names, const char *name)
 
 	foreach(cell, names)
 		if (strcmp(lfirst(cell), name) == 0)
-			return true;
+		return true;
 	return false;
 }
 
@@ -454,6 +454,7 @@ run_query(Run *run, Query *query, bool is_only)
 		return 0;
 	}
 	fits_fast_path = is_only && query->commandType == CMD_INSERT &&
+		(insert->source == NULL || !insert->source->is_volatile) &&
 		!ar_bulk_reason_volatile((Node *) query) && ar_bulk_reasons(insert->target) == NIL;
 	plan = pg_plan_query(query, "", CURSOR_OPT_PARALLEL_OK, NULL);
 	if (insert->returning != NULL && query->canSetTag)

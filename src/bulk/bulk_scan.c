@@ -59,7 +59,8 @@ void
 ar_bulk_scan_restart(BulkScan *scan, const char *text, size_t length)
 {
 	scan->start = scan->at = text;
-	scan->end = text + length;
+	scan->end = text +length;
+
 	scan->is_begun = scan->is_array = scan->is_ended = false;
 	scan->error = AR_BULK_SCAN_OK;
 	scan->count = 0;
@@ -562,7 +563,7 @@ ar_bulk_scan_unescape(BulkScan *scan, const char *string, int length, char *resu
 		if (code >= 0xD800 && code <= 0xDBFF)
 		{
 			int			low = end - string >= 6 && string[0] == '\\' && string[1] == 'u' ?
-				hex_value(string + 2, end) : -1;
+			hex_value(string + 2, end) : -1;
 
 			if (low < 0xDC00 || low > 0xDFFF)
 			{

@@ -136,7 +136,7 @@ is_wanted(const ArraySource *source, const char *name)
 		return true;
 	foreach(cell, source->wanted)
 		if (strcmp(lfirst(cell), name) == 0)
-			return true;
+		return true;
 	return false;
 }
 

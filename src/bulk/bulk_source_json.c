@@ -100,6 +100,7 @@ ar_bulk_source_text(Relation target, const char *text, size_t length,
 	JsonSource *source = make_source(target, ignores_unknown_keys);
 
 	source->text = text;
+
 	source->length = length;
 	source->takes_lines = takes_lines;
 	return &source->base;
@@ -206,8 +207,11 @@ make_desc(JsonSource *source)
 			continue;
 		by_number[column->attnum] = column;
 		count++;
-		if (column->rows != source->base.row)
-			source->base.keys_differ = true;
+		if (column->rows == source->base.row)
+			continue;
+		source->base.keys_differ = true;
+		if (ar_bulk_reason_volatile(ar_bulk_default(source->target, column->attnum)))
+			source->base.is_volatile = true;
 	}
 	source->base.rows_expected = source->base.row;
 	source->base.desc = CreateTemplateTupleDesc(count);
@@ -222,7 +226,8 @@ make_desc(JsonSource *source)
 			continue;
 		source->places[count] = column;
 		column->place = count++;
-		column->reader = ar_bulk_value_column(attribute->atttypid, attribute->atttypmod);
+		column->reader = ar_bulk_value_column(column->name, attribute->atttypid,
+											  attribute->atttypmod);
 		TupleDescInitEntry(source->base.desc, count, column->name, attribute->atttypid,
 						   attribute->atttypmod, attribute->attndims);
 		TupleDescInitEntryCollation(source->base.desc, count, attribute->attcollation);
@@ -237,6 +242,8 @@ next_json(BulkSource *base, TupleTableSlot *slot)
 
 	ExecClearTuple(slot);
 	MemoryContextReset(source->row_context);
+	if (source->defaults != NULL)
+		ResetExprContext(source->defaults);
 	if (!next_row(source))
 		return false;
 	for (int i = 0; i < base->desc->natts; i++)

@@ -21,6 +21,7 @@
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/fmgroids.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -45,11 +46,13 @@ typedef enum Reader
 
 struct BulkColumn
 {
+	const char *name;
 	Oid			type;
 	int32		typmod;
 	Reader		reader;
 	bool		is_json;		/* json or jsonb, or a domain over one */
-	bool		is_nested;		/* a composite or an array, or a domain over one */
+	bool		is_nested;		/* a composite or an array, or a domain over
+								 * one */
 	bool		is_domain;
 	FmgrInfo	input;
 	Oid			input_param;
@@ -76,15 +79,17 @@ static void prepare_nested(BulkColumn *column);
 static char *token_at(const BulkScan *scan);
 
 /*
- * Prepare to read values of a type.  Lives in the current memory context.
+ * Prepare to read values of a column.  Lives in the current memory context, and
+ * not longer than the name.
  */
 BulkColumn *
-ar_bulk_value_column(Oid type, int32 typmod)
+ar_bulk_value_column(const char *name, Oid type, int32 typmod)
 {
 	BulkColumn *column = palloc0(sizeof(BulkColumn));
 	Oid			base = getBaseType(type);
 	Oid			input;
 
+	column->name = name;
 	column->type = type;
 	column->typmod = typmod;
 	column->context = CurrentMemoryContext;
@@ -440,7 +445,9 @@ read_nested(BulkColumn *column, const BulkField *field, bool *is_null)
 
 	prepare_nested(column);
 	initStringInfo(&json);
-	appendStringInfoString(&json, "{\"value\":");
+	appendStringInfoChar(&json, '{');
+	escape_json(&json, column->name);
+	appendStringInfoChar(&json, ':');
 	appendBinaryStringInfo(&json, field->value, field->length);
 	appendStringInfoChar(&json, '}');
 	InitFunctionCallInfoData(*fcinfo, &column->populate, 2, InvalidOid, NULL, NULL);
@@ -470,7 +477,7 @@ prepare_nested(BulkColumn *column)
 		return;
 	caller = MemoryContextSwitchTo(column->context);
 	column->wrapper = CreateTemplateTupleDesc(1);
-	TupleDescInitEntry(column->wrapper, 1, "value", column->type, column->typmod, 0);
+	TupleDescInitEntry(column->wrapper, 1, column->name, column->type, column->typmod, 0);
 	BlessTupleDesc(column->wrapper);
 	column->wrapper_null = heap_copy_tuple_as_datum(
 													heap_form_tuple(column->wrapper, &nothing, &null),

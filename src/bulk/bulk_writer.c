@@ -80,7 +80,7 @@ ar_bulk_writer_fits(const ModifyTableState *state)
 		return false;
 	foreach(cell, outerPlan(plan)->targetlist)
 		if (lfirst_node(TargetEntry, cell)->resjunk)
-			return false;
+		return false;
 	return true;
 }
 
@@ -92,6 +92,7 @@ ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert)
 {
 	Writer		writer = {.state = state,.estate = state->ps.state,.insert = insert};
 	TupleTableSlot *slot;
+	uint64		row;
 
 	if (state->mt_done)
 		return NULL;
@@ -101,13 +102,15 @@ ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert)
 		ExecBSInsertTriggers(writer.estate, state->rootResultRelInfo);
 		state->fireBSTriggers = false;
 	}
-	for (;;)
+	for (row = 1;; row++)
 	{
 		ResetPerTupleExprContext(writer.estate);
+		/* a query may be anywhere before it gives its first row */
+		insert->row_at_work = insert->source != NULL ? row : AR_BULK_NO_ROW;
 		slot = ExecProcNode(outerPlanState(state));
 		if (TupIsNull(slot))
 			break;
-		insert->row_at_work++;
+		insert->row_at_work = row;
 		write_row(&writer, slot);
 	}
 	insert->row_at_work = AR_BULK_NO_ROW;
@@ -180,7 +183,7 @@ check_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 static void
 keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 {
-	RowBuffer	   *buffer = buffer_of(writer, rel);
+	RowBuffer  *buffer = buffer_of(writer, rel);
 	TupleTableSlot *kept = buffer->slots[buffer->count];
 
 	if (kept == NULL)
@@ -200,7 +203,7 @@ keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 static RowBuffer *
 buffer_of(Writer *writer, ResultRelInfo *rel)
 {
-	RowBuffer	   *buffer = (RowBuffer *) rel->ri_CopyMultiInsertBuffer;
+	RowBuffer  *buffer = (RowBuffer *) rel->ri_CopyMultiInsertBuffer;
 	MemoryContext caller;
 	Size		memory = maintenance_work_mem * (Size) 1024;
 
@@ -317,7 +320,7 @@ close_all(Writer *writer)
 
 	foreach(cell, writer->buffers)
 	{
-		RowBuffer	   *buffer = lfirst(cell);
+		RowBuffer  *buffer = lfirst(cell);
 
 		Assert(buffer->count == 0);
 		if (buffer->indexes != NULL)
