@@ -1,75 +1,496 @@
 /*
  * bulk_index.c: index entries of many rows.
  *
- * Each row's entries are inserted when the row is collected.
+ * Rows are put into the table first.  Their entries for btree indexes are
+ * collected, and inserted in the order of each index's keys, by the access
+ * method itself, which checks uniqueness as ever; other indexes get theirs at
+ * once, in the order of the rows.
+ *
+ * That a row's entries come later than the row is no news to the server: it
+ * is so for each INSERT, if not for as long.  Whoever reads through an index
+ * before the end of the statement has to call ar_bulk_index_flush().
  */
 #include "postgres.h"
 
-#include "bulk/bulk.h"
+#include "access/genam.h"
+#include "access/nbtree.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "bulk/bulk_index.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "commands/trigger.h"
+#include "common/compat.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+
+#define AR_BULK_CHUNK_LEAST (16 * 1024)
+#define AR_BULK_CHUNK_MOST (1024 * 1024)
+
+/* Entries as they were collected, one behind the other. */
+typedef struct BulkChunk
+{
+	struct BulkChunk *next;
+	Size		room;
+	Size		used;
+	char		data[FLEXIBLE_ARRAY_MEMBER];
+} BulkChunk;
+
+typedef struct BulkIndex
+{
+	Relation	rel;
+	IndexInfo  *info;
+	IndexUniqueCheck check;
+	BulkOrder  *order;			/* NULL: entries are inserted at once */
+	BulkChunk  *first;
+	BulkChunk  *last;
+	Size		count;
+} BulkIndex;
+
+/* Rows one behind the other on a page of the table. */
+typedef struct BulkRows
+{
+	BlockNumber block;
+	OffsetNumber first;
+	uint16		count;
+	uint64		row;			/* number of the first */
+} BulkRows;
 
 struct BulkIndexes
 {
 	ResultRelInfo *rel;
 	EState	   *estate;
-	uint64		row_at_work;
+	ExprContext *expressions;
+	Size		memory_limit;
+	MemoryContext context;		/* for all, until the end */
+	MemoryContext entries;		/* for what is collected */
+	MemoryContext entry;		/* for one entry */
+	BulkIndex  *indexes;
+	int			count;
+
+	BulkRows   *rows;
+	Size		rows_count;
+	Size		rows_room;
+
+	/* of the row whose entry is being made or inserted */
+	ItemPointerData tid;
+	uint64		row;			/* 0: look for it by its place */
+
+	ResultRelInfo *rechecks;	/* with nothing but triggers that check again */
+	TupleTableSlot *slot;
 };
 
-static void row_error_callback(void *arg);
+static void open_index(BulkIndexes *indexes, BulkIndex *index, Relation rel, IndexInfo *info);
+static void collect_row(BulkIndexes *indexes, TupleTableSlot *slot, uint64 row);
+static void remember_row(BulkIndexes *indexes, ItemPointer tid, uint64 row);
+static bool is_in_index(BulkIndexes *indexes, BulkIndex *index, TupleTableSlot *slot);
+static void add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values,
+					  const bool *is_null);
+static char *room_for_entry(BulkIndexes *indexes, BulkIndex *index, Size size);
+static Size memory_used(const BulkIndexes *indexes);
+static void insert_at_once(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null);
+static bool may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null,
+						bool is_unique);
+static void insert_entries(BulkIndexes *indexes, BulkIndex *index);
+static BulkEntry *sorted_entries(BulkIndex *index);
+static void check_again(BulkIndexes *indexes, BulkIndex *index);
+static ResultRelInfo *only_rechecks(ResultRelInfo *rel);
+static void row_context(void *arg);
+static uint64 row_of(const BulkIndexes *indexes, ItemPointer tid);
 
 /*
- * Begin to insert into the indexes of a relation, which are open.  Ends with
- * ar_bulk_index_end(); may use as much memory as "memory_limit" says.
+ * Begin to insert into the indexes of "rel", which are open.
+ *
+ * Once the entries take "memory_limit" bytes, they are inserted.  Lives until
+ * ar_bulk_index_end(), or until the query's memory goes.
  */
 BulkIndexes *
 ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit)
 {
-	BulkIndexes *indexes = palloc(sizeof(BulkIndexes));
+	MemoryContext context = AllocSetContextCreate(estate->es_query_cxt, "algo_ref bulk indexes",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	BulkIndexes *indexes = palloc0(sizeof(BulkIndexes));
 
 	indexes->rel = rel;
 	indexes->estate = estate;
+	indexes->expressions = CreateExprContext(estate);
+	indexes->memory_limit = memory_limit;
+	indexes->context = context;
+	indexes->entries = AllocSetContextCreate(context, "algo_ref bulk index entries",
+											 ALLOCSET_SMALL_SIZES);
+	indexes->entry = AllocSetContextCreate(context, "algo_ref bulk index entry",
+										   ALLOCSET_SMALL_SIZES);
+	indexes->indexes = palloc0(Max(rel->ri_NumIndices, 1) * sizeof(BulkIndex));
+	for (int i = 0; i < rel->ri_NumIndices; i++)
+	{
+		if (rel->ri_IndexRelationDescs[i] != NULL &&
+			rel->ri_IndexRelationInfo[i]->ii_ReadyForInserts)
+			open_index(indexes, &indexes->indexes[indexes->count++],
+					   rel->ri_IndexRelationDescs[i], rel->ri_IndexRelationInfo[i]);
+	}
+	MemoryContextSwitchTo(caller);
 	return indexes;
 }
 
+static void
+open_index(BulkIndexes *indexes, BulkIndex *index, Relation rel, IndexInfo *info)
+{
+	index->rel = rel;
+	index->info = info;
+	if (!rel->rd_index->indisunique)
+		index->check = UNIQUE_CHECK_NO;
+	else if (rel->rd_index->indimmediate)
+		index->check = UNIQUE_CHECK_YES;
+	else
+		index->check = UNIQUE_CHECK_PARTIAL;
+
+	if (rel->rd_rel->relam == BTREE_AM_OID && info->ii_ExclusionOps == NULL)
+		index->order = ar_bulk_index_order(rel);
+}
+
 /*
- * Take rows that are in the table.  Their numbers are for errors.
+ * Take rows that were just put into the table, each slot with its row's
+ * place.  Their numbers are for errors.
  */
 void
 ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
 					  const uint64 *row_numbers)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-	.callback = row_error_callback,.arg = indexes};
+	ErrorContextCallback callback = {error_context_stack, row_context, indexes};
+	ExprContext *callers = indexes->estate->es_per_tuple_exprcontext;
 
+	if (indexes->count == 0)
+		return;
 	error_context_stack = &callback;
+	/* what evaluates expressions does it in the context of the query's rows */
+	indexes->estate->es_per_tuple_exprcontext = indexes->expressions;
 	for (int i = 0; i < n; i++)
-	{
-		indexes->row_at_work = row_numbers[i];
-		list_free(ExecInsertIndexTuples(indexes->rel, slots[i], indexes->estate, false,
-										false, NULL, NIL, false));
-		ResetPerTupleExprContext(indexes->estate);
-	}
+		collect_row(indexes, slots[i], row_numbers[i]);
+	indexes->estate->es_per_tuple_exprcontext = callers;
 	error_context_stack = callback.previous;
+
+	if (memory_used(indexes) >= indexes->memory_limit)
+		ar_bulk_index_flush(indexes);
 }
 
 static void
-row_error_callback(void *arg)
+collect_row(BulkIndexes *indexes, TupleTableSlot *slot, uint64 row)
 {
-	const BulkIndexes *indexes = arg;
+	Datum		values[INDEX_MAX_KEYS];
+	bool		is_null[INDEX_MAX_KEYS];
 
-	errcontext("row %llu", (unsigned long long) indexes->row_at_work);
+	indexes->tid = slot->tts_tid;
+	indexes->row = row;
+	remember_row(indexes, &slot->tts_tid, row);
+	indexes->expressions->ecxt_scantuple = slot;
+	for (int i = 0; i < indexes->count; i++)
+	{
+		BulkIndex  *index = &indexes->indexes[i];
+
+		if (!is_in_index(indexes, index, slot))
+			continue;
+		FormIndexDatum(index->info, slot, indexes->estate, values, is_null);
+		if (index->order != NULL)
+			add_entry(indexes, index, values, is_null);
+		else
+			insert_at_once(indexes, index, values, is_null);
+		ResetExprContext(indexes->expressions);
+	}
 }
 
 /*
- * Afterwards every row that was collected is in every index.
+ * Rows mostly come one behind the other, so this needs little memory.
+ */
+static void
+remember_row(BulkIndexes *indexes, ItemPointer tid, uint64 row)
+{
+	BulkRows   *rows;
+
+	if (indexes->rows_count > 0)
+	{
+		rows = &indexes->rows[indexes->rows_count - 1];
+		if (rows->block == ItemPointerGetBlockNumber(tid) &&
+			rows->first + rows->count == ItemPointerGetOffsetNumber(tid) &&
+			rows->row + rows->count == row)
+		{
+			rows->count++;
+			return;
+		}
+	}
+	if (indexes->rows_count == indexes->rows_room)
+	{
+		Size		room = Max(indexes->rows_room * 2, 64);
+
+		if (indexes->rows == NULL)
+			indexes->rows = MemoryContextAlloc(indexes->context, room * sizeof(BulkRows));
+		else
+			indexes->rows = repalloc_huge(indexes->rows, room * sizeof(BulkRows));
+		indexes->rows_room = room;
+	}
+	rows = &indexes->rows[indexes->rows_count++];
+	rows->block = ItemPointerGetBlockNumber(tid);
+	rows->first = ItemPointerGetOffsetNumber(tid);
+	rows->count = 1;
+	rows->row = row;
+}
+
+/*
+ * Does the row satisfy the predicate of the index?
+ */
+static bool
+is_in_index(BulkIndexes *indexes, BulkIndex *index, TupleTableSlot *slot)
+{
+	if (index->info->ii_Predicate == NIL)
+		return true;
+	if (index->info->ii_PredicateState == NULL)
+		index->info->ii_PredicateState = ExecPrepareQual(index->info->ii_Predicate,
+														 indexes->estate);
+	return ExecQual(index->info->ii_PredicateState, indexes->expressions);
+}
+
+static void
+add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values, const bool *is_null)
+{
+	MemoryContext caller = MemoryContextSwitchTo(indexes->entry);
+	IndexTuple	tuple = index_form_tuple(RelationGetDescr(index->rel), unconstify(Datum *, values),
+										 unconstify(bool *, is_null));
+
+	tuple->t_tid = indexes->tid;
+	memcpy(room_for_entry(indexes, index, MAXALIGN(IndexTupleSize(tuple))), tuple,
+		   IndexTupleSize(tuple));
+	index->count++;
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(indexes->entry);
+}
+
+static char *
+room_for_entry(BulkIndexes *indexes, BulkIndex *index, Size size)
+{
+	BulkChunk  *chunk = index->last;
+	Size		room;
+
+	if (chunk == NULL || chunk->room - chunk->used < size)
+	{
+		room = chunk == NULL ? AR_BULK_CHUNK_LEAST : Min(chunk->room * 2, AR_BULK_CHUNK_MOST);
+		room = Max(room, size);
+		chunk = MemoryContextAlloc(indexes->entries, offsetof(BulkChunk, data) + room);
+		chunk->next = NULL;
+		chunk->room = room;
+		chunk->used = 0;
+		if (index->last == NULL)
+			index->first = chunk;
+		else
+			index->last->next = chunk;
+		index->last = chunk;
+	}
+	chunk->used += size;
+	return chunk->data + chunk->used - size;
+}
+
+/*
+ * What the entries take, and what it will take to sort those of one index.
+ */
+static Size
+memory_used(const BulkIndexes *indexes)
+{
+	Size		most = 0;
+
+	for (int i = 0; i < indexes->count; i++)
+		most = Max(most, indexes->indexes[i].count);
+	return MemoryContextMemAllocated(indexes->entries, false) + most * sizeof(BulkEntry) +
+		indexes->rows_room * sizeof(BulkRows);
+}
+
+/*
+ * Insert an entry into an index whose entries are not collected.
+ */
+static void
+insert_at_once(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null)
+{
+	MemoryContext caller = MemoryContextSwitchTo(indexes->expressions->ecxt_per_tuple_memory);
+	bool		is_unique;
+
+	is_unique = index_insert(index->rel, values, is_null, &indexes->tid,
+							 indexes->rel->ri_RelationDesc, index->check, false, index->info);
+	if (may_violate(indexes, index, values, is_null, is_unique))
+		check_again(indexes, index);
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Has the row to be checked again at the end of the statement or transaction?
+ * Raises 23P01 where it violates an exclusion constraint that is immediate.
+ */
+static bool
+may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null,
+			bool is_unique)
+{
+	if (index->info->ii_ExclusionOps == NULL)
+		return index->check == UNIQUE_CHECK_PARTIAL && !is_unique;
+	if (!index->rel->rd_index->indimmediate)
+		return true;
+	check_exclusion_constraint(indexes->rel->ri_RelationDesc, index->rel, index->info,
+							   &indexes->tid, values, is_null, indexes->estate, false);
+	return false;
+}
+
+/*
+ * Insert what was collected.
  */
 void
 ar_bulk_index_flush(BulkIndexes *indexes)
 {
+	ErrorContextCallback callback = {error_context_stack, row_context, indexes};
+
+	error_context_stack = &callback;
+	indexes->row = 0;
+	for (int i = 0; i < indexes->count; i++)
+	{
+		BulkIndex  *index = &indexes->indexes[i];
+
+		if (index->count > 0)
+			insert_entries(indexes, index);
+		index->first = index->last = NULL;
+		index->count = 0;
+	}
+	error_context_stack = callback.previous;
+	MemoryContextReset(indexes->entries);
+	indexes->rows_count = 0;
 }
 
+static void
+insert_entries(BulkIndexes *indexes, BulkIndex *index)
+{
+	BulkEntry  *entries = sorted_entries(index);
+	MemoryContext caller = MemoryContextSwitchTo(indexes->entry);
+
+	for (Size i = 0; i < index->count; i++)
+	{
+		bool		is_unique;
+
+		CHECK_FOR_INTERRUPTS();
+		indexes->tid = entries[i].tuple->t_tid;
+		is_unique = _bt_doinsert(index->rel, entries[i].tuple, index->check, false,
+								 indexes->rel->ri_RelationDesc);
+		if (index->check == UNIQUE_CHECK_PARTIAL && !is_unique)
+			check_again(indexes, index);
+		MemoryContextReset(indexes->entry);
+	}
+	MemoryContextSwitchTo(caller);
+	pfree(entries);
+}
+
+static BulkEntry *
+sorted_entries(BulkIndex *index)
+{
+	BulkEntry  *entries = MemoryContextAllocHuge(CurrentMemoryContext,
+												 index->count * sizeof(BulkEntry));
+	Size		count = 0;
+
+	for (BulkChunk *chunk = index->first; chunk != NULL; chunk = chunk->next)
+	{
+		for (Size at = 0; at < chunk->used;)
+		{
+			IndexTuple	tuple = (IndexTuple) (chunk->data + at);
+
+			entries[count++].tuple = tuple;
+			at += MAXALIGN(IndexTupleSize(tuple));
+		}
+	}
+	Assert(count == index->count);
+	ar_bulk_index_sort(index->order, entries, count);
+	return entries;
+}
+
+/*
+ * Have a constraint that can be deferred look at the row again.
+ */
+static void
+check_again(BulkIndexes *indexes, BulkIndex *index)
+{
+	MemoryContext caller = MemoryContextSwitchTo(indexes->context);
+	List	   *constraints = list_make1_oid(RelationGetRelid(index->rel));
+
+	if (indexes->rechecks == NULL)
+	{
+		indexes->rechecks = only_rechecks(indexes->rel);
+		indexes->slot = table_slot_create(indexes->rel->ri_RelationDesc, NULL);
+	}
+	MemoryContextSwitchTo(caller);
+	ExecStoreAllNullTuple(indexes->slot);
+	indexes->slot->tts_tid = indexes->tid;
+	ExecARInsertTriggers(indexes->estate, indexes->rechecks, indexes->slot, constraints, NULL);
+	ExecClearTuple(indexes->slot);
+	list_free(constraints);
+}
+
+/*
+ * A stand-in for "rel" that has those triggers only that check constraints
+ * again: all others are fired for each row by who inserts the rows.
+ */
+static ResultRelInfo *
+only_rechecks(ResultRelInfo *rel)
+{
+	ResultRelInfo *result = palloc(sizeof(ResultRelInfo));
+	TriggerDesc *triggers = palloc(sizeof(TriggerDesc));
+
+	*result = *rel;
+	*triggers = *rel->ri_TrigDesc;
+	result->ri_TrigDesc = triggers;
+	triggers->triggers = palloc(rel->ri_TrigDesc->numtriggers * sizeof(Trigger));
+	triggers->numtriggers = 0;
+	triggers->trig_insert_new_table = false;
+	for (int i = 0; i < rel->ri_TrigDesc->numtriggers; i++)
+	{
+		if (rel->ri_TrigDesc->triggers[i].tgfoid == F_UNIQUE_KEY_RECHECK)
+			triggers->triggers[triggers->numtriggers++] = rel->ri_TrigDesc->triggers[i];
+	}
+	result->ri_TrigFunctions = palloc0(triggers->numtriggers * sizeof(FmgrInfo));
+	result->ri_TrigWhenExprs = palloc0(triggers->numtriggers * sizeof(ExprState *));
+	result->ri_TrigInstrument = NULL;
+	return result;
+}
+
+static void
+row_context(void *arg)
+{
+	BulkIndexes *indexes = arg;
+	uint64		row = indexes->row;
+
+	if (row == 0)
+		row = row_of(indexes, &indexes->tid);
+	if (row != 0)
+		errcontext("row %llu", (unsigned long long) row);
+}
+
+static uint64
+row_of(const BulkIndexes *indexes, ItemPointer tid)
+{
+	if (!ItemPointerIsValid(tid))
+		return 0;
+	for (Size i = 0; i < indexes->rows_count; i++)
+	{
+		const BulkRows *rows = &indexes->rows[i];
+
+		if (rows->block == ItemPointerGetBlockNumber(tid) &&
+			rows->first <= ItemPointerGetOffsetNumber(tid) &&
+			ItemPointerGetOffsetNumber(tid) < rows->first + rows->count)
+			return rows->row + ItemPointerGetOffsetNumber(tid) - rows->first;
+	}
+	return 0;
+}
+
+/*
+ * Give the memory back.  What was not flushed is forgotten.
+ */
 void
 ar_bulk_index_end(BulkIndexes *indexes)
 {
-	pfree(indexes);
+	if (indexes->slot != NULL)
+		ExecDropSingleTupleTableSlot(indexes->slot);
+	FreeExprContext(indexes->expressions, true);
+	MemoryContextDelete(indexes->context);
 }

@@ -242,4 +242,22 @@ ar_root_to_child_map(ResultRelInfo *rel, EState *estate)
 #define F_RANDOM_ F_RANDOM
 #endif
 
+/*
+ * 18 asks for the direction of an index's column itself, not for a strategy
+ * of btree that stands for it.
+ */
+#include "access/stratnum.h"
+#include "utils/sortsupport.h"
+
+static inline void
+ar_prepare_index_sort_support(Relation index, bool descending, SortSupport support)
+{
+#if PG_VERSION_NUM >= 180000
+	PrepareSortSupportFromIndexRel(index, descending, support);
+#else
+	PrepareSortSupportFromIndexRel(index, descending ? BTGreaterStrategyNumber :
+								   BTLessStrategyNumber, support);
+#endif
+}
+
 #endif							/* AR_COMPAT_H */
