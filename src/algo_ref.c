@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "autogenerate/autogenerate.h"
+#include "bulk/bulk.h"
 #include "fmgr.h"
 #include "relationship/relationship.h"
 #include "utils/guc.h"
@@ -20,6 +21,7 @@ void
 _PG_init(void)
 {
 	ar_autogenerate_init();
+	ar_bulk_init();
 	ar_relationship_init();
 	ar_watch_init();
 	MarkGUCPrefixReserved("algo_ref");

@@ -24,6 +24,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #define AR_BULK_CHUNK_LEAST (16 * 1024)
@@ -44,6 +45,7 @@ typedef struct BulkIndex
 	IndexInfo  *info;
 	IndexUniqueCheck check;
 	BulkOrder  *order;			/* NULL: entries are inserted at once */
+	BulkLeaf   *leaf;			/* NULL: each is inserted by the access method */
 	BulkChunk  *first;
 	BulkChunk  *last;
 	Size		count;
@@ -82,6 +84,9 @@ struct BulkIndexes
 	TupleTableSlot *slot;
 };
 
+/* setting: insert several entries into a btree's leaf at once */
+static bool leaf_runs = true;
+
 static void open_index(BulkIndexes *indexes, BulkIndex *index, Relation rel, IndexInfo *info);
 static void collect_row(BulkIndexes *indexes, TupleTableSlot *slot, uint64 row);
 static void remember_row(BulkIndexes *indexes, ItemPointer tid, uint64 row);
@@ -94,11 +99,24 @@ static void insert_at_once(BulkIndexes *indexes, BulkIndex *index, Datum *values
 static bool may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null,
 						bool is_unique);
 static void insert_entries(BulkIndexes *indexes, BulkIndex *index);
+static void insert_entry(BulkIndexes *indexes, BulkIndex *index, IndexTuple tuple);
 static BulkEntry *sorted_entries(BulkIndex *index);
 static void check_again(BulkIndexes *indexes, BulkIndex *index);
 static ResultRelInfo *only_rechecks(ResultRelInfo *rel);
 static void row_context(void *arg);
 static uint64 row_of(const BulkIndexes *indexes, ItemPointer tid);
+
+/*
+ * Make our settings known.  Once, when the library is loaded.
+ */
+void
+ar_bulk_index_init(void)
+{
+	DefineCustomBoolVariable("algo_ref.bulk_leaf_runs",
+							 "Inserts several entries into a btree's leaf at once.",
+							 "Off: bulk loads have the access method insert each index entry.",
+							 &leaf_runs, true, PGC_USERSET, 0, NULL, NULL, NULL);
+}
 
 /*
  * Begin to insert into the indexes of "rel", which are open.
@@ -148,7 +166,11 @@ open_index(BulkIndexes *indexes, BulkIndex *index, Relation rel, IndexInfo *info
 		index->check = UNIQUE_CHECK_PARTIAL;
 
 	if (rel->rd_rel->relam == BTREE_AM_OID && info->ii_ExclusionOps == NULL)
+	{
 		index->order = ar_bulk_index_order(rel);
+		if (leaf_runs)
+			index->leaf = ar_bulk_leaf_begin(rel, indexes->rel->ri_RelationDesc);
+	}
 }
 
 /*
@@ -366,21 +388,40 @@ insert_entries(BulkIndexes *indexes, BulkIndex *index)
 {
 	BulkEntry  *entries = sorted_entries(index);
 	MemoryContext caller = MemoryContextSwitchTo(indexes->entry);
+	BulkLeafEnd end;
+	Size		placed;
 
-	for (Size i = 0; i < index->count; i++)
+	for (Size i = 0; i < index->count;)
 	{
-		bool		is_unique;
-
 		CHECK_FOR_INTERRUPTS();
-		indexes->tid = entries[i].tuple->t_tid;
-		is_unique = _bt_doinsert(index->rel, entries[i].tuple, index->check, false,
-								 indexes->rel->ri_RelationDesc);
-		if (index->check == UNIQUE_CHECK_PARTIAL && !is_unique)
-			check_again(indexes, index);
+		if (index->leaf != NULL)
+		{
+			indexes->tid = entries[i].tuple->t_tid;
+			end = ar_bulk_leaf_insert(index->leaf, entries + i, index->count - i, &placed);
+			i += placed;
+			if (end != AR_BULK_LEAF_METHOD)
+				continue;
+		}
+		insert_entry(indexes, index, entries[i++].tuple);
 		MemoryContextReset(indexes->entry);
 	}
 	MemoryContextSwitchTo(caller);
 	pfree(entries);
+}
+
+/*
+ * Have the access method insert an entry, as index_insert() would.
+ */
+static void
+insert_entry(BulkIndexes *indexes, BulkIndex *index, IndexTuple tuple)
+{
+	bool		is_unique;
+
+	indexes->tid = tuple->t_tid;
+	is_unique = _bt_doinsert(index->rel, tuple, index->check, false,
+							 indexes->rel->ri_RelationDesc);
+	if (index->check == UNIQUE_CHECK_PARTIAL && !is_unique)
+		check_again(indexes, index);
 }
 
 static BulkEntry *

@@ -21,6 +21,7 @@
 
 typedef struct BulkIndexes BulkIndexes;
 
+extern void ar_bulk_index_init(void);
 extern BulkIndexes *ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit);
 extern void ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
 								  const uint64 *row_numbers);
@@ -67,5 +68,20 @@ typedef struct BulkOrder
 
 extern BulkOrder *ar_bulk_index_order(Relation index);
 extern void ar_bulk_index_sort(BulkOrder *order, BulkEntry *entries, Size count);
+
+/* ---- bulk_index_leaf.c: several entries into one leaf of a btree ---- */
+
+typedef struct BulkLeaf BulkLeaf;
+
+typedef enum BulkLeafEnd
+{
+	AR_BULK_LEAF_PLACED,
+	AR_BULK_LEAF_SEARCH,		/* the entry belongs to another leaf */
+	AR_BULK_LEAF_METHOD			/* the entry is one for the access method */
+} BulkLeafEnd;
+
+extern BulkLeaf *ar_bulk_leaf_begin(Relation index, Relation heap);
+extern BulkLeafEnd ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries, Size count,
+									   Size *placed);
 
 #endif							/* AR_BULK_INDEX_H */

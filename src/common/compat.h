@@ -260,4 +260,32 @@ ar_prepare_index_sort_support(Relation index, bool descending, SortSupport suppo
 #endif
 }
 
+/*
+ * 16 gave _bt_search() the table, for recovery conflicts on standbys; 17 took
+ * its snapshot away.  18 made the greatest size of an item one for all pages.
+ */
+#include "access/nbtree.h"
+
+static inline BTStack
+ar_bt_search(Relation index, Relation heap, BTScanInsert key, Buffer *buffer)
+{
+#if PG_VERSION_NUM >= 170000
+	return _bt_search(index, heap, key, buffer, BT_WRITE);
+#elif PG_VERSION_NUM >= 160000
+	return _bt_search(index, heap, key, buffer, BT_WRITE, NULL);
+#else
+	return _bt_search(index, key, buffer, BT_WRITE, NULL);
+#endif
+}
+
+static inline Size
+ar_bt_max_item_size(Page page)
+{
+#if PG_VERSION_NUM >= 180000
+	return BTMaxItemSize;
+#else
+	return BTMaxItemSize(page);
+#endif
+}
+
 #endif							/* AR_COMPAT_H */

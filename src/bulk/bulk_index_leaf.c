@@ -1,0 +1,342 @@
+/*
+ * bulk_index_leaf.c: several entries into one leaf of a btree.
+ *
+ * One search finds the leaf of an entry; while it stays locked, the entries
+ * behind it go into it, too, as long as they belong there and there is room.
+ * Whatever is not plain (a page to split, an entry that may be a duplicate, a
+ * posting list to divide) is left to the access method, one entry at a time.
+ *
+ * What is relied on:
+ *
+ *   - An entry belongs to a leaf if it is greater than the high key of the
+ *     leaf's left neighbour and not greater than its own high key.  The search
+ *     shows the first for the entry it is for, and so do entries of the leaf
+ *     that are less than the one in question for all others.
+ *   - A unique index has no entry that is equal in the key columns if the
+ *     leaf has none and the key is not equal to the high key: the search is
+ *     for the first leaf that could have it.  Who wants to insert an equal one
+ *     has to lock the same leaf, so nobody can do so between the check and the
+ *     change.
+ *   - Places are found in a copy of the page, which takes each entry in turn.
+ *     An error in a comparison leaves the page alone; in the critical section
+ *     nothing can fail.
+ *   - The change is logged with what the server's own recovery knows: a record
+ *     of btree for each of few entries, else the changed part of the page, or
+ *     the whole of it.
+ */
+#include "postgres.h"
+
+#include "access/generic_xlog.h"
+#include "access/nbtree.h"
+#include "access/nbtxlog.h"
+#include "access/xloginsert.h"
+#include "bulk/bulk_index.h"
+#include "common/compat.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/predicate.h"
+
+/* A record for each entry costs less than a comparison of pages up to here. */
+#define AR_BULK_LEAF_FEW 8
+
+/* From here on the whole page is logged, which needs no comparison. */
+#define AR_BULK_LEAF_MUCH (BLCKSZ / 3)
+
+struct BulkLeaf
+{
+	Relation	index;
+	Relation	heap;
+	bool		is_unique;
+	BTScanInsert key;			/* NULL: not made yet */
+
+	/* of the leaf at hand */
+	Buffer		buffer;
+	Page		page;			/* in "copy" */
+	BTPageOpaque opaque;
+	OffsetNumber last;			/* where the latest entry went; 0: none yet */
+	Size		bytes;			/* of the entries */
+	OffsetNumber offsets[AR_BULK_LEAF_FEW];
+	PGAlignedBlock copy;
+};
+
+static void make_key(BulkLeaf *leaf, IndexTuple tuple);
+static void set_key(BulkLeaf *leaf, IndexTuple tuple);
+static bool find_leaf(BulkLeaf *leaf);
+static BulkLeafEnd place(BulkLeaf *leaf, IndexTuple tuple, Size placed);
+static OffsetNumber find_place(BulkLeaf *leaf);
+static void change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count);
+static void log_entries(BulkLeaf *leaf, const BulkEntry *entries, Size count);
+static void log_page(BulkLeaf *leaf);
+static void log_difference(BulkLeaf *leaf);
+
+/*
+ * Begin to insert into leaves of a btree index.  NULL: its form is too old.
+ */
+BulkLeaf *
+ar_bulk_leaf_begin(Relation index, Relation heap)
+{
+	BulkLeaf   *leaf;
+	bool		heapkeyspace;
+	bool		allequalimage;
+
+	_bt_metaversion(index, &heapkeyspace, &allequalimage);
+	if (!heapkeyspace)
+		return NULL;
+	leaf = palloc0(sizeof(BulkLeaf));
+	leaf->index = index;
+	leaf->heap = heap;
+	leaf->is_unique = index->rd_index->indisunique;
+	return leaf;
+}
+
+/*
+ * Insert as many of the entries as belong to the leaf of the first.
+ *
+ * Sets "placed" to their number.  The result says how to go on with the next:
+ * by another search, or by the access method.
+ */
+BulkLeafEnd
+ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *placed)
+{
+	BulkLeafEnd end = AR_BULK_LEAF_SEARCH;
+
+	*placed = 0;
+	set_key(leaf, entries[0].tuple);
+	if (!find_leaf(leaf))
+		return AR_BULK_LEAF_METHOD;
+	while (*placed < count)
+	{
+		if (*placed > 0)
+			set_key(leaf, entries[*placed].tuple);
+		end = place(leaf, entries[*placed].tuple, *placed);
+		if (end != AR_BULK_LEAF_PLACED)
+			break;
+		(*placed)++;
+	}
+	if (*placed > 0)
+		change_page(leaf, entries, *placed);
+	_bt_relbuf(leaf->index, leaf->buffer);
+	return end == AR_BULK_LEAF_METHOD ? end : AR_BULK_LEAF_SEARCH;
+}
+
+/*
+ * Make "key" the key of an entry.  Where equal ones have to be found it is
+ * without the row's place, as in the access method.
+ */
+static void
+set_key(BulkLeaf *leaf, IndexTuple tuple)
+{
+	BTScanInsert key = leaf->key;
+	TupleDesc	desc = RelationGetDescr(leaf->index);
+	bool		is_null;
+
+	if (key == NULL)
+		make_key(leaf, tuple);
+	key = leaf->key;
+	key->anynullkeys = false;
+	for (int i = 0; i < key->keysz; i++)
+	{
+		ScanKey		column = &key->scankeys[i];
+
+		column->sk_argument = index_getattr(tuple, i + 1, desc, &is_null);
+		if (is_null)
+		{
+			column->sk_argument = (Datum) 0;
+			column->sk_flags |= SK_ISNULL;
+			key->anynullkeys = true;
+		}
+		else
+			column->sk_flags &= ~SK_ISNULL;
+	}
+	if (leaf->index->rd_index->indnullsnotdistinct)
+		key->anynullkeys = false;
+	key->scantid = leaf->is_unique && !key->anynullkeys ? NULL : &tuple->t_tid;
+}
+
+static void
+make_key(BulkLeaf *leaf, IndexTuple tuple)
+{
+	MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(leaf));
+
+	leaf->key = _bt_mkscankey(leaf->index, tuple);
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * Lock the leaf to which the key belongs, and copy it.  False: it is not one
+ * for us; then nothing is locked.
+ */
+static bool
+find_leaf(BulkLeaf *leaf)
+{
+	BTStack		stack = ar_bt_search(leaf->index, leaf->heap, leaf->key, &leaf->buffer);
+	Page		page = BufferGetPage(leaf->buffer);
+	BTPageOpaque opaque = BTPageGetOpaque(page);
+
+	_bt_freestack(stack);
+	if (!P_ISLEAF(opaque) || P_IGNORE(opaque) || P_INCOMPLETE_SPLIT(opaque))
+	{
+		_bt_relbuf(leaf->index, leaf->buffer);
+		return false;
+	}
+	CheckForSerializableConflictIn(leaf->index, NULL, BufferGetBlockNumber(leaf->buffer));
+
+	leaf->page = (Page) leaf->copy.data;
+	memcpy(leaf->page, page, BLCKSZ);
+	leaf->opaque = BTPageGetOpaque(leaf->page);
+	leaf->last = InvalidOffsetNumber;
+	leaf->bytes = 0;
+	return true;
+}
+
+/*
+ * Put an entry, whose key is set, into the copy of the page.
+ */
+static BulkLeafEnd
+place(BulkLeaf *leaf, IndexTuple tuple, Size placed)
+{
+	Size		size = MAXALIGN(IndexTupleSize(tuple));
+	OffsetNumber offset;
+	int32		comparison;
+
+	if (!P_RIGHTMOST(leaf->opaque))
+	{
+		comparison = _bt_compare(leaf->index, leaf->key, leaf->page, P_HIKEY);
+		if (comparison > 0)
+			return AR_BULK_LEAF_SEARCH;
+		if (comparison == 0 && leaf->key->scantid == NULL)
+			return AR_BULK_LEAF_METHOD;
+	}
+	if (PageGetFreeSpace(leaf->page) < size || size > ar_bt_max_item_size(leaf->page))
+		return AR_BULK_LEAF_METHOD;
+	offset = find_place(leaf);
+	if (!OffsetNumberIsValid(offset))
+		return AR_BULK_LEAF_METHOD;
+	if (offset == P_FIRSTDATAKEY(leaf->opaque) && placed > 0)
+		return AR_BULK_LEAF_SEARCH;
+	if (PageAddItem(leaf->page, (Item) tuple, size, offset, false, false) == InvalidOffsetNumber)
+		elog(ERROR, "could not add an entry to a page of index \"%s\"",
+			 RelationGetRelationName(leaf->index));
+	if (placed < AR_BULK_LEAF_FEW)
+		leaf->offsets[placed] = offset;
+	leaf->last = offset;
+	leaf->bytes += size + sizeof(ItemIdData);
+	return AR_BULK_LEAF_PLACED;
+}
+
+/*
+ * The place of the key among the items of the page: that of the first greater
+ * one.  InvalidOffsetNumber: there is one that is equal.
+ *
+ * As a rule the place is right behind that of the entry before, so the search
+ * begins there and widens.
+ */
+static OffsetNumber
+find_place(BulkLeaf *leaf)
+{
+	OffsetNumber low = P_FIRSTDATAKEY(leaf->opaque);
+	OffsetNumber high = OffsetNumberNext(PageGetMaxOffsetNumber(leaf->page));
+	int			step = 1;
+	int32		comparison;
+
+	/* invariant: items before "low" are less, those from "high" on greater */
+	if (OffsetNumberIsValid(leaf->last))
+	{
+		for (OffsetNumber probe = leaf->last; probe < high; probe += step, step *= 2)
+		{
+			comparison = _bt_compare(leaf->index, leaf->key, leaf->page, probe);
+			if (comparison == 0)
+				return InvalidOffsetNumber;
+			if (comparison < 0)
+			{
+				high = probe;
+				break;
+			}
+			low = OffsetNumberNext(probe);
+		}
+	}
+	while (low < high)
+	{
+		OffsetNumber middle = low + (high - low) / 2;
+
+		comparison = _bt_compare(leaf->index, leaf->key, leaf->page, middle);
+		if (comparison == 0)
+			return InvalidOffsetNumber;
+		if (comparison < 0)
+			high = middle;
+		else
+			low = OffsetNumberNext(middle);
+	}
+	return low;
+}
+
+/*
+ * Make the page what its copy is.
+ */
+static void
+change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
+{
+	if (!RelationNeedsWAL(leaf->index))
+	{
+		START_CRIT_SECTION();
+		memcpy(BufferGetPage(leaf->buffer), leaf->page, BLCKSZ);
+		MarkBufferDirty(leaf->buffer);
+		END_CRIT_SECTION();
+	}
+	else if (count <= AR_BULK_LEAF_FEW)
+		log_entries(leaf, entries, count);
+	else if (leaf->bytes < AR_BULK_LEAF_MUCH)
+		log_difference(leaf);
+	else
+		log_page(leaf);
+}
+
+/*
+ * The record that the access method itself would write for each entry.
+ */
+static void
+log_entries(BulkLeaf *leaf, const BulkEntry *entries, Size count)
+{
+	Page		page = BufferGetPage(leaf->buffer);
+
+	START_CRIT_SECTION();
+	for (Size i = 0; i < count; i++)
+	{
+		IndexTuple	tuple = entries[i].tuple;
+		xl_btree_insert record = {.offnum = leaf->offsets[i]};
+		XLogRecPtr	lsn;
+
+		if (PageAddItem(page, (Item) tuple, MAXALIGN(IndexTupleSize(tuple)), leaf->offsets[i],
+						false, false) == InvalidOffsetNumber)
+			elog(PANIC, "could not add an entry to a page of index \"%s\"",
+				 RelationGetRelationName(leaf->index));
+		MarkBufferDirty(leaf->buffer);
+		XLogBeginInsert();
+		XLogRegisterData((char *) &record, SizeOfBtreeInsert);
+		XLogRegisterBuffer(0, leaf->buffer, REGBUF_STANDARD);
+		XLogRegisterBufData(0, (char *) tuple, IndexTupleSize(tuple));
+		lsn = XLogInsert(RM_BTREE_ID, XLOG_BTREE_INSERT_LEAF);
+		PageSetLSN(page, lsn);
+	}
+	END_CRIT_SECTION();
+}
+
+static void
+log_difference(BulkLeaf *leaf)
+{
+	GenericXLogState *state = GenericXLogStart(leaf->index);
+	Page		image = GenericXLogRegisterBuffer(state, leaf->buffer, 0);
+
+	memcpy(image, leaf->page, BLCKSZ);
+	GenericXLogFinish(state);
+}
+
+static void
+log_page(BulkLeaf *leaf)
+{
+	START_CRIT_SECTION();
+	memcpy(BufferGetPage(leaf->buffer), leaf->page, BLCKSZ);
+	MarkBufferDirty(leaf->buffer);
+	log_newpage_buffer(leaf->buffer, true);
+	END_CRIT_SECTION();
+}
