@@ -30,6 +30,9 @@
 #define AR_BULK_CHUNK_LEAST (16 * 1024)
 #define AR_BULK_CHUNK_MOST (1024 * 1024)
 
+/* How many entries are read back at once. */
+#define AR_BULK_SPILLED_ENTRIES 4096
+
 /* Entries as they were collected, one behind the other. */
 typedef struct BulkChunk
 {
@@ -49,6 +52,7 @@ typedef struct BulkIndex
 	BulkChunk  *first;
 	BulkChunk  *last;
 	Size		count;
+	BulkSpill  *spill;			/* NULL: all is in memory */
 } BulkIndex;
 
 /* Rows one behind the other on a page of the table. */
@@ -98,7 +102,12 @@ static Size memory_used(const BulkIndexes *indexes);
 static void insert_at_once(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null);
 static bool may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null,
 						bool is_unique);
-static void insert_entries(BulkIndexes *indexes, BulkIndex *index);
+static void spill(BulkIndexes *indexes);
+static void forget_entries(BulkIndexes *indexes);
+static void insert_collected(BulkIndexes *indexes, BulkIndex *index);
+static void insert_spilled(BulkIndexes *indexes, BulkIndex *index);
+static void insert_entries(BulkIndexes *indexes, BulkIndex *index, BulkEntry *entries,
+						   Size count);
 static void insert_entry(BulkIndexes *indexes, BulkIndex *index, IndexTuple tuple);
 static BulkEntry *sorted_entries(BulkIndex *index);
 static void check_again(BulkIndexes *indexes, BulkIndex *index);
@@ -121,8 +130,8 @@ ar_bulk_index_init(void)
 /*
  * Begin to insert into the indexes of "rel", which are open.
  *
- * Once the entries take "memory_limit" bytes, they are inserted.  Lives until
- * ar_bulk_index_end(), or until the query's memory goes.
+ * Once the entries take "memory_limit" bytes, they are written to temporary
+ * files.  Lives until ar_bulk_index_end(), or until the query's memory goes.
  */
 BulkIndexes *
 ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit)
@@ -195,7 +204,7 @@ ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
 	error_context_stack = callback.previous;
 
 	if (memory_used(indexes) >= indexes->memory_limit)
-		ar_bulk_index_flush(indexes);
+		spill(indexes);
 }
 
 static void
@@ -322,8 +331,45 @@ memory_used(const BulkIndexes *indexes)
 
 	for (int i = 0; i < indexes->count; i++)
 		most = Max(most, indexes->indexes[i].count);
-	return MemoryContextMemAllocated(indexes->entries, false) + most * sizeof(BulkEntry) +
-		indexes->rows_room * sizeof(BulkRows);
+	return MemoryContextMemAllocated(indexes->entries, false) + most * sizeof(BulkEntry);
+}
+
+/*
+ * Write what was collected to files.
+ */
+static void
+spill(BulkIndexes *indexes)
+{
+	for (int i = 0; i < indexes->count; i++)
+	{
+		BulkIndex  *index = &indexes->indexes[i];
+		BulkEntry  *entries;
+
+		if (index->count == 0)
+			continue;
+		entries = sorted_entries(index);
+		if (index->spill == NULL)
+		{
+			MemoryContext caller = MemoryContextSwitchTo(indexes->context);
+
+			index->spill = ar_bulk_spill_begin(index->order);
+			MemoryContextSwitchTo(caller);
+		}
+		ar_bulk_spill_write(index->spill, entries, index->count);
+		pfree(entries);
+	}
+	forget_entries(indexes);
+}
+
+static void
+forget_entries(BulkIndexes *indexes)
+{
+	for (int i = 0; i < indexes->count; i++)
+	{
+		indexes->indexes[i].first = indexes->indexes[i].last = NULL;
+		indexes->indexes[i].count = 0;
+	}
+	MemoryContextReset(indexes->entries);
 }
 
 /*
@@ -366,6 +412,12 @@ void
 ar_bulk_index_flush(BulkIndexes *indexes)
 {
 	ErrorContextCallback callback = {error_context_stack, row_context, indexes};
+	bool		is_spilled = false;
+
+	for (int i = 0; i < indexes->count; i++)
+		is_spilled |= indexes->indexes[i].spill != NULL;
+	if (is_spilled)
+		spill(indexes);
 
 	error_context_stack = &callback;
 	indexes->row = 0;
@@ -373,31 +425,55 @@ ar_bulk_index_flush(BulkIndexes *indexes)
 	{
 		BulkIndex  *index = &indexes->indexes[i];
 
-		if (index->count > 0)
-			insert_entries(indexes, index);
-		index->first = index->last = NULL;
-		index->count = 0;
+		if (index->spill != NULL)
+			insert_spilled(indexes, index);
+		else if (index->count > 0)
+			insert_collected(indexes, index);
 	}
 	error_context_stack = callback.previous;
-	MemoryContextReset(indexes->entries);
+	forget_entries(indexes);
 	indexes->rows_count = 0;
 }
 
 static void
-insert_entries(BulkIndexes *indexes, BulkIndex *index)
+insert_collected(BulkIndexes *indexes, BulkIndex *index)
 {
 	BulkEntry  *entries = sorted_entries(index);
+
+	insert_entries(indexes, index, entries, index->count);
+	pfree(entries);
+}
+
+static void
+insert_spilled(BulkIndexes *indexes, BulkIndex *index)
+{
+	MemoryContext caller = MemoryContextSwitchTo(indexes->context);
+	BulkEntry  *entries = palloc(AR_BULK_SPILLED_ENTRIES * sizeof(BulkEntry));
+	Size		count;
+
+	while ((count = ar_bulk_spill_read(index->spill, entries, AR_BULK_SPILLED_ENTRIES,
+									   indexes->memory_limit)) > 0)
+		insert_entries(indexes, index, entries, count);
+	ar_bulk_spill_end(index->spill);
+	index->spill = NULL;
+	pfree(entries);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+insert_entries(BulkIndexes *indexes, BulkIndex *index, BulkEntry *entries, Size count)
+{
 	MemoryContext caller = MemoryContextSwitchTo(indexes->entry);
 	BulkLeafEnd end;
 	Size		placed;
 
-	for (Size i = 0; i < index->count;)
+	for (Size i = 0; i < count;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (index->leaf != NULL)
 		{
 			indexes->tid = entries[i].tuple->t_tid;
-			end = ar_bulk_leaf_insert(index->leaf, entries + i, index->count - i, &placed);
+			end = ar_bulk_leaf_insert(index->leaf, entries + i, count - i, &placed);
 			i += placed;
 			if (end != AR_BULK_LEAF_METHOD)
 				continue;
@@ -406,7 +482,6 @@ insert_entries(BulkIndexes *indexes, BulkIndex *index)
 		MemoryContextReset(indexes->entry);
 	}
 	MemoryContextSwitchTo(caller);
-	pfree(entries);
 }
 
 /*
@@ -530,6 +605,11 @@ row_of(const BulkIndexes *indexes, ItemPointer tid)
 void
 ar_bulk_index_end(BulkIndexes *indexes)
 {
+	for (int i = 0; i < indexes->count; i++)
+	{
+		if (indexes->indexes[i].spill != NULL)
+			ar_bulk_spill_end(indexes->indexes[i].spill);
+	}
 	if (indexes->slot != NULL)
 		ExecDropSingleTupleTableSlot(indexes->slot);
 	FreeExprContext(indexes->expressions, true);

@@ -68,6 +68,17 @@ typedef struct BulkOrder
 
 extern BulkOrder *ar_bulk_index_order(Relation index);
 extern void ar_bulk_index_sort(BulkOrder *order, BulkEntry *entries, Size count);
+extern uint64 ar_bulk_index_prefix(BulkOrder *order, IndexTuple tuple);
+extern int	ar_bulk_index_compare(BulkOrder *order, const BulkEntry *a, const BulkEntry *b);
+
+/* ---- bulk_index_spill.c: more entries than memory ---- */
+
+typedef struct BulkSpill BulkSpill;
+
+extern BulkSpill *ar_bulk_spill_begin(BulkOrder *order);
+extern void ar_bulk_spill_write(BulkSpill *spill, const BulkEntry *entries, Size count);
+extern Size ar_bulk_spill_read(BulkSpill *spill, BulkEntry *entries, Size room, Size memory);
+extern void ar_bulk_spill_end(BulkSpill *spill);
 
 /* ---- bulk_index_leaf.c: several entries into one leaf of a btree ---- */
 

@@ -106,6 +106,8 @@ ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *
 		return AR_BULK_LEAF_METHOD;
 	while (*placed < count)
 	{
+		if (*placed + 4 < count)
+			__builtin_prefetch(entries[*placed + 4].tuple);
 		if (*placed > 0)
 			set_key(leaf, entries[*placed].tuple);
 		end = place(leaf, entries[*placed].tuple, *placed);

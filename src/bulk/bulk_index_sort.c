@@ -29,6 +29,8 @@ static void load_prefixes(BulkOrder *order, BulkEntry *entries, Size count, int 
 						  int offset);
 static uint64 prefix_of(const BulkKey *key, Datum value, int offset);
 static uint64 bytes_at(const char *bytes, int length, int offset);
+static int	compare_values(BulkOrder *order, int column, Datum left, Datum right);
+static bool goes_on(const BulkKey *key, uint64 prefix, int offset);
 static void sort_by_prefix(BulkEntry *entries, Size count);
 static void sort_by_tid(BulkEntry *entries, Size count);
 static void sort_by_comparison(BulkOrder *order, BulkEntry *entries, Size count, int column);
@@ -151,7 +153,6 @@ sort_from(BulkOrder *order, BulkEntry *entries, Size count, int column, int offs
 {
 	const BulkKey *key = &order->keys[column];
 	Size		from;
-	bool		goes_on;
 
 	check_stack_depth();
 	if (count < 2)
@@ -179,13 +180,7 @@ sort_from(BulkOrder *order, BulkEntry *entries, Size count, int column, int offs
 			continue;
 		if (i > from)
 		{
-			/* a string that is not over does not end in a zero */
-			if (key->is_descending)
-				prefix = ~prefix;
-			goes_on = (key->kind == AR_BULK_KEY_UUID && offset == 0) ||
-				((key->kind == AR_BULK_KEY_VARLENA || key->kind == AR_BULK_KEY_CSTRING) &&
-				 (prefix & 0xff) != 0);
-			if (goes_on)
+			if (goes_on(key, key->is_descending ? ~prefix : prefix, offset))
 				sort_from(order, entries + from, i - from + 1, column, offset + 8);
 			else
 				sort_from(order, entries + from, i - from + 1, column + 1, 0);
@@ -341,5 +336,92 @@ sort_by_comparison(BulkOrder *order, BulkEntry *entries, Size count, int column)
 			continue;
 		sort_from(order, entries + from, i - from + 1, column + 1, 0);
 		from = i + 1;
+	}
+}
+
+/*
+ * The first part of an entry's key, as ar_bulk_index_compare() wants it.  Its
+ * order is that of the whole key.
+ */
+uint64
+ar_bulk_index_prefix(BulkOrder *order, IndexTuple tuple)
+{
+	const BulkKey *key = &order->keys[0];
+	bool		is_null;
+	Datum		value = index_getattr(tuple, 1, order->desc, &is_null);
+	uint64		prefix;
+
+	if (is_null || key->kind == AR_BULK_KEY_OTHER)
+		return 0;
+	prefix = prefix_of(key, value, 0);
+	return key->is_descending ? ~prefix : prefix;
+}
+
+/*
+ * Compare two entries in the order that ar_bulk_index_sort() makes.
+ */
+int
+ar_bulk_index_compare(BulkOrder *order, const BulkEntry *a, const BulkEntry *b)
+{
+	int			comparison;
+
+	for (int column = 0; column < order->count; column++)
+	{
+		const BulkKey *key = &order->keys[column];
+		bool		a_is_null;
+		bool		b_is_null;
+		Datum		left;
+		Datum		right;
+
+		left = index_getattr(a->tuple, column + 1, order->desc, &a_is_null);
+		right = index_getattr(b->tuple, column + 1, order->desc, &b_is_null);
+		if (a_is_null != b_is_null)
+			return a_is_null == key->nulls_first ? -1 : 1;
+		if (a_is_null)
+			continue;
+		if (column == 0 && a->prefix != b->prefix)
+			return a->prefix < b->prefix ? -1 : 1;
+		comparison = compare_values(order, column, left, right);
+		if (comparison != 0)
+			return comparison;
+	}
+	return ItemPointerCompare(&a->tuple->t_tid, &b->tuple->t_tid);
+}
+
+static int
+compare_values(BulkOrder *order, int column, Datum left, Datum right)
+{
+	BulkKey    *key = &order->keys[column];
+
+	if (key->kind == AR_BULK_KEY_OTHER)
+		return ApplySortComparator(left, false, right, false, &key->support);
+	for (int offset = 0;; offset += 8)
+	{
+		uint64		a = prefix_of(key, left, offset);
+		uint64		b = prefix_of(key, right, offset);
+
+		if (a != b)
+			return (a < b) != key->is_descending ? -1 : 1;
+		if (!goes_on(key, a, offset))
+			return 0;
+	}
+}
+
+/*
+ * Is there more of a value whose bytes from "offset" are "prefix"?  A string
+ * that is not over does not end in a zero.
+ */
+static bool
+goes_on(const BulkKey *key, uint64 prefix, int offset)
+{
+	switch (key->kind)
+	{
+		case AR_BULK_KEY_UUID:
+			return offset == 0;
+		case AR_BULK_KEY_VARLENA:
+		case AR_BULK_KEY_CSTRING:
+			return (prefix & 0xff) != 0;
+		default:
+			return false;
 	}
 }
