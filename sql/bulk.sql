@@ -202,7 +202,7 @@ CREATE INDEX ON part (v);
 SELECT * FROM algo_ref.bulk_explain('part');
 SELECT algo_ref.bulk_insert_query('part', 'SELECT i % 1000 AS id, i % 3 AS k FROM generate_series(1, 999) i');
 SELECT algo_ref.bulk_insert('part', '[{"id": 0, "v": "x"}, {"id": 100, "k": 1}, {"id": 101}]');
-SELECT tableoid::regclass, count(*), min(id), max(id), min(v), max(v) FROM part GROUP BY 1 ORDER BY 1::text;
+SELECT tableoid::regclass, count(*), min(id), max(id), min(v), max(v) FROM part GROUP BY 1 ORDER BY tableoid::regclass::text COLLATE "C";
 SELECT algo_ref.bulk_insert('part_high', '[{"id": 200, "k": 1}]');
 CREATE TRIGGER before_row BEFORE INSERT ON part_rest FOR EACH ROW EXECUTE FUNCTION leave_trace();
 SELECT * FROM algo_ref.bulk_explain('part');

@@ -36,6 +36,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.bulk_insert('alembic_version', '[]')$$),
   ($$algo_ref.bulk_insert_query('alembic_version', 'TABLE alembic_version LIMIT 0')$$),
   ($$algo_ref.bulk_insert_returning(NULL::alembic_version, '[]')$$),
+  ($$algo_ref.bulk_rejects()$$),
   ($$algo_ref.connection_budget()$$),
   ($$algo_ref.connection_limits()$$),
   ($$algo_ref.connections()$$),

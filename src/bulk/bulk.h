@@ -15,6 +15,7 @@
 #include "common/compat.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
+#include "nodes/parsenodes.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -102,15 +103,16 @@ typedef struct BulkSource BulkSource;
  *
  * prepare() comes first: it finds "desc" and how many rows there are.  next()
  * puts a row into a slot of that description, or returns false at the end;
- * what it stores lives until the next call.  tell() remembers the place where
+ * what it stores lives until the next call.  skip() goes past a row.  tell() remembers the place where
  * the source is, seek() goes back there.
  */
 struct BulkSource
 {
 	TupleDesc	desc;
-	double		rows_expected;
+	uint64		rows;
 	void		(*prepare) (BulkSource *source);
 	bool		(*next) (BulkSource *source, TupleTableSlot *slot);
+	void		(*skip) (BulkSource *source);
 	void		(*tell) (BulkSource *source);
 	void		(*seek) (BulkSource *source);
 
@@ -127,6 +129,7 @@ extern BulkSource *ar_bulk_source_text(Relation target, const char *text, size_t
 									   bool ignores_unknown_keys, bool takes_lines);
 extern BulkSource *ar_bulk_source_jsonb(Relation target, Datum jsonb,
 										bool ignores_unknown_keys);
+extern BulkSource *ar_bulk_source_query(Relation target, const char *query);
 extern BulkSource *ar_bulk_source_array(Relation target, Datum array, List *columns,
 										bool ignores_unknown_keys);
 pg_noreturn extern void ar_bulk_source_raise_unknown(Relation target, const char *name);
@@ -144,7 +147,7 @@ typedef enum BulkConflict
 	AR_BULK_CONFLICT_UPDATE
 } BulkConflict;
 
-/* Errors are about no row, or about one that is not known. */
+/* Errors are about no row, or about one that is not known; 0: the source knows. */
 #define AR_BULK_NO_ROW PG_UINT64_MAX
 
 typedef struct BulkInsert
@@ -157,14 +160,27 @@ typedef struct BulkInsert
 	const char *overriding;		/* "system", "user" or NULL */
 	Tuplestorestate *returning; /* where the inserted rows go, or NULL */
 
+	bool		avoids_fast_path;
+	uint64		rows_most;		/* to be taken from the source; 0: all */
+
 	/* of the run */
+	bool		is_prepared;	/* the source is */
+	bool		is_streaming;	/* the plan asks the source itself */
+	uint64		rows_taken;
 	uint64		row_at_work;	/* for the context of errors */
 	const char *sql;			/* that is analyzed, for positions of errors */
 	bool		took_fast_path;
 	EState	   *estate;			/* of the plan that runs, or NULL */
 } BulkInsert;
 
+extern void ar_bulk_insert_prepare(BulkInsert *insert);
 extern uint64 ar_bulk_insert(BulkInsert *insert);
+extern List *ar_bulk_insert_columns(Relation target, const char *query, TupleDesc *desc);
+extern SelectStmt *ar_bulk_insert_parse(const char *query);
+
+/* ---- bulk_skip.c: the good rows, and a list of the others ---- */
+
+extern uint64 ar_bulk_skip(BulkInsert *insert);
 
 /* ---- bulk_reason.c: what the fast path cannot honour ---- */
 

@@ -14,6 +14,11 @@
 --                   update the primary key
 -- overriding        system or user, as INSERT's OVERRIDING ... VALUE
 -- unknown_keys      error or ignore: a key that is no column's name
+-- on_error          error or skip: insert the rows that can be, and remember the
+--                   others for algo_ref.bulk_rejects().  Only errors about a row
+--                   (its values, a constraint, a view's check, an exception that
+--                   a trigger raises) are skipped.  Rows then go in by batches,
+--                   for each of which statement triggers fire
 --
 -- Returns how many rows were inserted or updated.  The server's own INSERT, with
 -- all that it honours: rights, defaults, identity, constraints, triggers, rules,
@@ -23,41 +28,41 @@
 --
 -- Errors: 22004 NULL; 22P02, 22P05 not JSON, or not a value of the column's type;
 -- 22023 JSON, but no rows; rows of an update with different keys; no such option;
--- 42703 unknown key; and every one that INSERT has.
+-- 42703 unknown key; 42809 not a table; and every one that INSERT has.
 CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows text, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
-  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_text'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text) IS
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text, text) IS
   'insert the objects of a JSON array, or of lines of JSON; returns how many';
 
-REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text, text) FROM PUBLIC;
 
 -- The same for a value of type json, which is an array of objects.
 CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows json, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
-  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_json'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text) IS
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text, text) IS
   'insert the objects of a JSON array; returns how many';
 
-REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text, text) FROM PUBLIC;
 
 -- The same for a value of type jsonb, which is an array of objects.
 CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows jsonb, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
-  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_jsonb'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text) IS
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text, text) IS
   'insert the objects of a jsonb array; returns how many';
 
-REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text, text) FROM PUBLIC;
 
 -- The same for an array of rows, such as ARRAY[ROW(1, 'one')::shop.item].
 --
@@ -69,34 +74,36 @@ REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text,
 -- Errors: as above; 42804 no rows, or rows of different types; 22004 a row that
 -- is NULL; 42703 a column that rows or table do not have.
 CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows anyarray, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
-  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', columns name[] DEFAULT NULL)
+  overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error', columns name[] DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_array'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, name[]) IS
+COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, text, name[]) IS
   'insert the rows of an array of composites; returns how many';
 
-REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, name[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, text, name[]) FROM PUBLIC;
 
 -- Insert what a query returns.
 --
 -- query             SELECT, VALUES, TABLE or WITH; its columns are matched by
 --                   name, and cast as INSERT casts
 --
--- The other arguments and the result as above.  Errors: 22023 another statement,
+-- The other arguments and the result as above; with on_error => 'skip' all rows
+-- of the query are kept first, and a literal needs a cast unless its column is
+-- text.  Errors: 22023 another statement,
 -- or several; 42703 a column that the target does not have; and what the query
 -- raises.
 CREATE FUNCTION algo_ref.bulk_insert_query(target regclass, query text, on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
-  overriding text DEFAULT NULL)
+  overriding text DEFAULT NULL, on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_query'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION algo_ref.bulk_insert_query(regclass, text, text, name[], text) IS
+COMMENT ON FUNCTION algo_ref.bulk_insert_query(regclass, text, text, name[], text, text) IS
   'insert the rows of a query; returns how many';
 
-REVOKE ALL ON FUNCTION algo_ref.bulk_insert_query(regclass, text, text, name[], text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION algo_ref.bulk_insert_query(regclass, text, text, name[], text, text) FROM PUBLIC;
 
 -- Insert the objects of a JSON array, and return the rows as they were stored.
 --
@@ -115,6 +122,21 @@ COMMENT ON FUNCTION algo_ref.bulk_insert_returning(anyelement, json, text, name[
   'insert the objects of a JSON array; returns the rows as they were stored';
 
 REVOKE ALL ON FUNCTION algo_ref.bulk_insert_returning(anyelement, json, text, name[], text, text) FROM PUBLIC;
+
+-- The rows that the session's last call with on_error => 'skip' has left out, up
+-- to the first 10,000.
+--
+-- Returns for each its number, counted from 1, and of its error the SQLSTATE,
+-- message and detail, and column and constraint where the server names them.
+-- They are remembered after a rollback, too, and shown to roles that have the
+-- rights of the one that made the call.
+CREATE FUNCTION algo_ref.bulk_rejects()
+RETURNS TABLE (row_number bigint, sqlstate text, message text, detail text, column_name text, constraint_name text)
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_rejects'
+LANGUAGE C STABLE PARALLEL RESTRICTED;
+
+COMMENT ON FUNCTION algo_ref.bulk_rejects() IS
+  'rows that the last bulk insert with on_error => ''skip'' has left out, and why';
 
 -- Which way the rows of a target are stored, and why.
 --

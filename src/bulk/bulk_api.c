@@ -3,7 +3,7 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
+#include "access/relation.h"
 #include "bulk/bulk.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -15,12 +15,14 @@
 #include "utils/typcache.h"
 
 static void check_given(FunctionCallInfo fcinfo, int n, const char *name);
-static Relation open_target(Oid target);
+static Relation open_target(Oid target, LOCKMODE lockmode);
 static int	choice_argument(FunctionCallInfo fcinfo, int n, const char *name,
 							const char *const *choices, const char *hint);
 static List *names_argument(FunctionCallInfo fcinfo, int n);
 static void read_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert);
 static bool ignores_unknown_keys(FunctionCallInfo fcinfo, int n);
+static bool skips_errors(FunctionCallInfo fcinfo, int n);
+static Datum finish_insert(BulkInsert *insert, bool skips);
 static void put_reason(ReturnSetInfo *result, const char *way, const char *reason);
 
 PG_FUNCTION_INFO_V1(algo_ref_bulk_insert_text);
@@ -36,23 +38,22 @@ insert_text(FunctionCallInfo fcinfo, bool takes_lines)
 {
 	BulkInsert	insert = {0};
 	text	   *rows;
-	uint64		count;
+	bool		skips;
 
 	check_given(fcinfo, 0, "target");
 	check_given(fcinfo, 1, "rows");
 	read_options(fcinfo, 2, &insert);
+	skips = skips_errors(fcinfo, 6);
 	rows = PG_GETARG_TEXT_PP(1);
-	insert.target = open_target(PG_GETARG_OID(0));
+	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
 										ignores_unknown_keys(fcinfo, 5), takes_lines);
-	count = ar_bulk_insert(&insert);
-	table_close(insert.target, NoLock);
-	PG_RETURN_INT64(count);
+	return finish_insert(&insert, skips);
 }
 
 /*
  * algo_ref.bulk_insert(target, rows text, on_conflict, conflict_columns,
- *						overriding, unknown_keys)
+ *						overriding, unknown_keys, on_error)
  */
 Datum
 algo_ref_bulk_insert_text(PG_FUNCTION_ARGS)
@@ -76,59 +77,61 @@ Datum
 algo_ref_bulk_insert_jsonb(PG_FUNCTION_ARGS)
 {
 	BulkInsert	insert = {0};
-	uint64		count;
+	bool		skips;
 
 	check_given(fcinfo, 0, "target");
 	check_given(fcinfo, 1, "rows");
 	read_options(fcinfo, 2, &insert);
-	insert.target = open_target(PG_GETARG_OID(0));
+	skips = skips_errors(fcinfo, 6);
+	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_jsonb(insert.target, PG_GETARG_DATUM(1),
 										 ignores_unknown_keys(fcinfo, 5));
-	count = ar_bulk_insert(&insert);
-	table_close(insert.target, NoLock);
-	PG_RETURN_INT64(count);
+	return finish_insert(&insert, skips);
 }
 
 /*
  * algo_ref.bulk_insert(target, rows anyarray, on_conflict, conflict_columns,
- *						overriding, unknown_keys, columns)
+ *						overriding, unknown_keys, on_error, columns)
  */
 Datum
 algo_ref_bulk_insert_array(PG_FUNCTION_ARGS)
 {
 	BulkInsert	insert = {0};
-	uint64		count;
+	bool		skips;
 
 	check_given(fcinfo, 0, "target");
 	check_given(fcinfo, 1, "rows");
 	read_options(fcinfo, 2, &insert);
-	insert.target = open_target(PG_GETARG_OID(0));
+	skips = skips_errors(fcinfo, 6);
+	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_array(insert.target, PG_GETARG_DATUM(1),
-										 names_argument(fcinfo, 6),
+										 names_argument(fcinfo, 7),
 										 ignores_unknown_keys(fcinfo, 5));
-	count = ar_bulk_insert(&insert);
-	table_close(insert.target, NoLock);
-	PG_RETURN_INT64(count);
+	return finish_insert(&insert, skips);
 }
 
 /*
  * algo_ref.bulk_insert_query(target, query, on_conflict, conflict_columns,
- *							  overriding)
+ *							  overriding, on_error)
  */
 Datum
 algo_ref_bulk_insert_query(PG_FUNCTION_ARGS)
 {
 	BulkInsert	insert = {0};
-	uint64		count;
+	bool		skips;
+	char	   *query;
 
 	check_given(fcinfo, 0, "target");
 	check_given(fcinfo, 1, "query");
 	read_options(fcinfo, 2, &insert);
-	insert.query = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	insert.target = open_target(PG_GETARG_OID(0));
-	count = ar_bulk_insert(&insert);
-	table_close(insert.target, NoLock);
-	PG_RETURN_INT64(count);
+	skips = skips_errors(fcinfo, 5);
+	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
+	if (skips)
+		insert.source = ar_bulk_source_query(insert.target, query);
+	else
+		insert.query = query;
+	return finish_insert(&insert, skips);
 }
 
 /*
@@ -153,11 +156,11 @@ algo_ref_bulk_insert_returning(PG_FUNCTION_ARGS)
 	rows = PG_GETARG_TEXT_PP(1);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	insert.returning = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
-	insert.target = open_target(target);
+	insert.target = open_target(target, RowExclusiveLock);
 	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
 										ignores_unknown_keys(fcinfo, 5), false);
 	ar_bulk_insert(&insert);
-	table_close(insert.target, NoLock);
+	relation_close(insert.target, NoLock);
 	return (Datum) 0;
 }
 
@@ -173,7 +176,7 @@ algo_ref_bulk_explain(PG_FUNCTION_ARGS)
 
 	check_given(fcinfo, 0, "target");
 	InitMaterializedSRF(fcinfo, 0);
-	target = table_open(PG_GETARG_OID(0), AccessShareLock);
+	target = open_target(PG_GETARG_OID(0), AccessShareLock);
 	reasons = ar_bulk_reasons(target);
 	foreach(cell, reasons)
 		put_reason((ReturnSetInfo *) fcinfo->resultinfo, "executor", lfirst(cell));
@@ -184,8 +187,17 @@ algo_ref_bulk_explain(PG_FUNCTION_ARGS)
 		foreach(cell, reasons)
 			put_reason((ReturnSetInfo *) fcinfo->resultinfo, "executor", lfirst(cell));
 	}
-	table_close(target, NoLock);
+	relation_close(target, NoLock);
 	return (Datum) 0;
+}
+
+static Datum
+finish_insert(BulkInsert *insert, bool skips)
+{
+	uint64		count = skips ? ar_bulk_skip(insert) : ar_bulk_insert(insert);
+
+	relation_close(insert->target, NoLock);
+	return Int64GetDatum(count);
 }
 
 static void
@@ -209,18 +221,26 @@ check_given(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 /*
- * Open the target with the lock of an INSERT, which is kept.
+ * Open the target with a lock that is kept.
  */
 static Relation
-open_target(Oid target)
+open_target(Oid target, LOCKMODE lockmode)
 {
-	Relation	relation = table_open(target, RowExclusiveLock);
+	Relation	relation = relation_open(target, lockmode);
 
-	if (relation->rd_rel->relkind == RELKIND_COMPOSITE_TYPE)
-		ereport(ERROR,
-				errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				errmsg("\"%s\" is not a table", RelationGetRelationName(relation)));
-	return relation;
+	switch (relation->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_VIEW:
+			return relation;
+		default:
+			ereport(ERROR,
+					errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					errmsg("\"%s\" is not a table, foreign table or view",
+						   RelationGetRelationName(relation)));
+	}
 }
 
 static void
@@ -249,6 +269,15 @@ ignores_unknown_keys(FunctionCallInfo fcinfo, int n)
 
 	check_given(fcinfo, n, "unknown_keys");
 	return choice_argument(fcinfo, n, "unknown_keys", choices, "It is error or ignore.") == 1;
+}
+
+static bool
+skips_errors(FunctionCallInfo fcinfo, int n)
+{
+	static const char *const choices[] = {"error", "skip", NULL};
+
+	check_given(fcinfo, n, "on_error");
+	return choice_argument(fcinfo, n, "on_error", choices, "It is error or skip.") == 1;
 }
 
 /*

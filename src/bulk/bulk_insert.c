@@ -54,8 +54,6 @@ typedef struct Run
 static uint64 run_insert(BulkInsert *insert);
 static void error_callback(void *arg);
 static bool is_row_known(const BulkInsert *insert);
-static List *columns_of_query(BulkInsert *insert);
-static SelectStmt *parse_query(const BulkInsert *insert);
 static List *columns_of_source(const BulkInsert *insert);
 static char *make_sql(const BulkInsert *insert, List *columns);
 static void append_columns(StringInfo sql, List *columns);
@@ -72,11 +70,36 @@ static void keep_rows(Run *run);
 static Run *run_of(PlanState *state);
 static TupleTableSlot *exec_scan(PlanState *state);
 static TupleTableSlot *next_row(ScanState *state);
+static bool take_row(BulkInsert *insert, TupleTableSlot *slot);
 static bool recheck_row(ScanState *state, TupleTableSlot *slot);
 static TupleTableSlot *exec_modify(PlanState *state);
 
 /*
- * Insert all rows of the source or the query, and return how many there were,
+ * Find out which columns the source has, once.
+ */
+void
+ar_bulk_insert_prepare(BulkInsert *insert)
+{
+	ErrorContextCallback callback = {.previous = error_context_stack,
+	.callback = error_callback,.arg = insert};
+
+	if (insert->is_prepared || insert->source == NULL)
+		return;
+	error_context_stack = &callback;
+	insert->row_at_work = 0;
+	insert->source->prepare(insert->source);
+	insert->row_at_work = AR_BULK_NO_ROW;
+	if (insert->on_conflict == AR_BULK_CONFLICT_UPDATE && insert->source->keys_differ)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("rows that may update others must all have the same keys"),
+				errdetail("What a row does not have would be set to its default."));
+	insert->is_prepared = true;
+	error_context_stack = callback.previous;
+}
+
+/*
+ * Insert the rows of the source or the query, and return how many there were,
  * as INSERT counts them.
  */
 uint64
@@ -86,6 +109,11 @@ ar_bulk_insert(BulkInsert *insert)
 	.callback = error_callback,.arg = insert};
 	uint64		result;
 
+	ar_bulk_insert_prepare(insert);
+	insert->rows_taken = 0;
+	insert->row_at_work = AR_BULK_NO_ROW;
+	insert->sql = NULL;
+	insert->estate = NULL;
 	error_context_stack = &callback;
 	result = run_insert(insert);
 	error_context_stack = callback.previous;
@@ -102,12 +130,13 @@ run_insert(BulkInsert *insert)
 	uint64		count = 0;
 
 	if (insert->source != NULL)
+		columns = columns_of_source(insert);
+	else
 	{
-		insert->row_at_work = 0;
-		insert->source->prepare(insert->source);
+		insert->sql = insert->query;
+		columns = ar_bulk_insert_columns(insert->target, insert->query, NULL);
+		insert->sql = NULL;
 	}
-	insert->row_at_work = AR_BULK_NO_ROW;
-	columns = insert->source != NULL ? columns_of_source(insert) : columns_of_query(insert);
 	run = make_run(insert);
 	queries = pg_rewrite_query(analyze(insert, run, columns));
 	insert->sql = NULL;
@@ -181,44 +210,45 @@ is_row_known(const BulkInsert *insert)
 }
 
 /*
- * Names of the query's columns, each of which the target has to have.
+ * Names of the query's columns, each of which the target has to have; and if
+ * asked for, a description of its rows.
  */
-static List *
-columns_of_query(BulkInsert *insert)
+List *
+ar_bulk_insert_columns(Relation target, const char *query, TupleDesc *desc)
 {
 	RawStmt    *raw = makeNode(RawStmt);
 	List	   *names = NIL;
 	ListCell   *cell;
-	Query	   *query;
+	Query	   *analyzed;
 
-	insert->sql = insert->query;
-	raw->stmt = (Node *) parse_query(insert);
-	query = parse_analyze_fixedparams(raw, insert->query, NULL, 0, NULL);
-	insert->sql = NULL;
-	foreach(cell, query->targetList)
+	raw->stmt = (Node *) ar_bulk_insert_parse(query);
+	analyzed = parse_analyze_fixedparams(raw, query, NULL, 0, NULL);
+	foreach(cell, analyzed->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 
 		if (entry->resjunk)
 			continue;
-		if (get_attnum(RelationGetRelid(insert->target), entry->resname) <= 0)
+		if (get_attnum(RelationGetRelid(target), entry->resname) <= 0)
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_COLUMN),
 					errmsg("column \"%s\" of relation \"%s\" does not exist",
-						   entry->resname, RelationGetRelationName(insert->target)),
+						   entry->resname, RelationGetRelationName(target)),
 					errhint("The query's columns are matched by name; name them with AS."));
 		names = lappend(names, entry->resname);
 	}
+	if (desc != NULL)
+		*desc = ExecCleanTypeFromTL(analyzed->targetList);
 	return names;
 }
 
 /*
- * The query, which has to be one that returns rows.
+ * A query, which has to be one that returns rows.
  */
-static SelectStmt *
-parse_query(const BulkInsert *insert)
+SelectStmt *
+ar_bulk_insert_parse(const char *query)
 {
-	List	   *statements = raw_parser(insert->query, RAW_PARSE_DEFAULT);
+	List	   *statements = raw_parser(query, RAW_PARSE_DEFAULT);
 	Node	   *stmt;
 
 	if (list_length(statements) != 1)
@@ -311,11 +341,6 @@ append_conflict(StringInfo sql, const BulkInsert *insert, List *columns)
 		appendStringInfoString(sql, "DO NOTHING");
 		return;
 	}
-	if (insert->source != NULL && insert->source->keys_differ)
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("rows that may update others must all have the same keys"),
-				errdetail("What a row does not have would be set to its default."));
 	foreach(cell, columns)
 		if (!is_member(key, lfirst(cell)))
 		changed = lappend(changed, lfirst(cell));
@@ -373,7 +398,7 @@ analyze(BulkInsert *insert, Run *run, List *columns)
 	insert->sql = sql;
 	if (insert->query != NULL)
 	{
-		take_query(castNode(InsertStmt, raw->stmt), parse_query(insert));
+		take_query(castNode(InsertStmt, raw->stmt), ar_bulk_insert_parse(insert->query));
 		insert->sql = insert->query;
 	}
 	query = parse_analyze_fixedparams(raw, insert->sql, NULL, 0, run->environment);
@@ -416,7 +441,7 @@ make_run(BulkInsert *insert)
 	if (insert->source != NULL)
 	{
 		rows->md.tupdesc = insert->source->desc;
-		rows->md.enrtuples = insert->source->rows_expected;
+		rows->md.enrtuples = insert->source->rows;
 	}
 	else
 		rows->md.tupdesc = CreateTemplateTupleDesc(0);
@@ -453,7 +478,7 @@ run_query(Run *run, Query *query, bool is_only)
 		PopActiveSnapshot();
 		return 0;
 	}
-	fits_fast_path = is_only && query->commandType == CMD_INSERT &&
+	fits_fast_path = is_only && !insert->avoids_fast_path && query->commandType == CMD_INSERT &&
 		(insert->source == NULL || !insert->source->is_volatile) &&
 		!ar_bulk_reason_volatile((Node *) query) && ar_bulk_reasons(insert->target) == NIL;
 	plan = pg_plan_query(query, "", CURSOR_OPT_PARALLEL_OK, NULL);
@@ -502,13 +527,13 @@ prepare_nodes(Run *run, PlanState *state, bool is_only, bool fits_fast_path)
 			ExecSetExecProcNode(&scan->ps, exec_scan);
 			insert->row_at_work = 0;
 		}
+		insert->is_streaming = scan != NULL;
 	}
 	if (fits_fast_path && IsA(state, ModifyTableState) &&
 		ar_bulk_writer_fits(castNode(ModifyTableState, state)))
 	{
 		ExecSetExecProcNode(state, exec_modify);
 		insert->took_fast_path = true;
-		insert->row_at_work = 0;
 	}
 	rows->reldata = run;
 }
@@ -540,14 +565,13 @@ source_scan(PlanState *state)
 static void
 keep_rows(Run *run)
 {
-	BulkSource *source = run->insert->source;
 	TupleTableSlot *slot;
 
 	if (run->is_kept)
 		return;
 	run->insert->row_at_work = 0;
-	slot = MakeSingleTupleTableSlot(source->desc, &TTSOpsVirtual);
-	while (source->next(source, slot))
+	slot = MakeSingleTupleTableSlot(run->insert->source->desc, &TTSOpsVirtual);
+	while (take_row(run->insert, slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		tuplestore_puttupleslot(run->kept, slot);
@@ -575,12 +599,26 @@ next_row(ScanState *state)
 	BulkInsert *insert = run_of(&state->ps)->insert;
 	TupleTableSlot *slot = state->ss_ScanTupleSlot;
 
-	if (!insert->source->next(insert->source, slot))
+	if (!take_row(insert, slot))
 	{
 		insert->row_at_work = AR_BULK_NO_ROW;
 		return ExecClearTuple(slot);
 	}
 	return slot;
+}
+
+/*
+ * The next row of the source, as long as there is one that is wanted.
+ */
+static bool
+take_row(BulkInsert *insert, TupleTableSlot *slot)
+{
+	if (insert->rows_most != 0 && insert->rows_taken == insert->rows_most)
+		return false;
+	if (!insert->source->next(insert->source, slot))
+		return false;
+	insert->rows_taken++;
+	return true;
 }
 
 static bool

@@ -36,6 +36,7 @@ static void find_row_desc(ArraySource *source);
 static bool is_wanted(const ArraySource *source, const char *name);
 static void check_wanted(const ArraySource *source);
 static bool next_array(BulkSource *base, TupleTableSlot *slot);
+static void skip_array(BulkSource *base);
 static void tell_array(BulkSource *base);
 static void seek_array(BulkSource *base);
 
@@ -50,6 +51,7 @@ ar_bulk_source_array(Relation target, Datum array, List *columns, bool ignores_u
 
 	source->base.prepare = prepare_array;
 	source->base.next = next_array;
+	source->base.skip = skip_array;
 	source->base.tell = tell_array;
 	source->base.seek = seek_array;
 	source->target = target;
@@ -69,7 +71,7 @@ prepare_array(BulkSource *base)
 	base->row = 0;
 	deconstruct_array(source->array, ARR_ELEMTYPE(source->array), -1, false, TYPALIGN_DOUBLE,
 					  &source->rows, &source->nulls, &source->count);
-	base->rows_expected = source->count;
+	base->rows = source->count;
 	find_row_desc(source);
 	check_wanted(source);
 	source->attributes = palloc(Max(source->row_desc->natts, 1) * sizeof(AttrNumber));
@@ -199,6 +201,12 @@ next_array(BulkSource *base, TupleTableSlot *slot)
 	}
 	ExecStoreVirtualTuple(slot);
 	return true;
+}
+
+static void
+skip_array(BulkSource *base)
+{
+	base->row++;
 }
 
 static void

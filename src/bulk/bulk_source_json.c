@@ -79,6 +79,7 @@ static int	compare_columns(const void *a, const void *b);
 static void prepare_json(BulkSource *base);
 static void make_desc(JsonSource *source);
 static bool next_json(BulkSource *base, TupleTableSlot *slot);
+static void skip_json(BulkSource *base);
 static void tell_json(BulkSource *base);
 static void seek_json(BulkSource *base);
 static void restart(JsonSource *source);
@@ -126,6 +127,7 @@ make_source(Relation target, bool ignores_unknown_keys)
 
 	source->base.prepare = prepare_json;
 	source->base.next = next_json;
+	source->base.skip = skip_json;
 	source->base.tell = tell_json;
 	source->base.seek = seek_json;
 	source->target = target;
@@ -213,7 +215,7 @@ make_desc(JsonSource *source)
 		if (ar_bulk_reason_volatile(ar_bulk_default(source->target, column->attnum)))
 			source->base.is_volatile = true;
 	}
-	source->base.rows_expected = source->base.row;
+	source->base.rows = source->base.row;
 	source->base.desc = CreateTemplateTupleDesc(count);
 	source->places = palloc(Max(count, 1) * sizeof(JsonColumn *));
 	count = 0;
@@ -282,6 +284,12 @@ next_json(BulkSource *base, TupleTableSlot *slot)
 	MemoryContextSwitchTo(caller);
 	ExecStoreVirtualTuple(slot);
 	return true;
+}
+
+static void
+skip_json(BulkSource *base)
+{
+	next_row((JsonSource *) base);
 }
 
 static void

@@ -106,11 +106,11 @@ ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert)
 	{
 		ResetPerTupleExprContext(writer.estate);
 		/* a query may be anywhere before it gives its first row */
-		insert->row_at_work = insert->source != NULL ? row : AR_BULK_NO_ROW;
+		insert->row_at_work = insert->is_streaming ? 0 : AR_BULK_NO_ROW;
 		slot = ExecProcNode(outerPlanState(state));
 		if (TupIsNull(slot))
 			break;
-		insert->row_at_work = row;
+		insert->row_at_work = insert->is_streaming ? insert->source->row : row;
 		write_row(&writer, slot);
 	}
 	insert->row_at_work = AR_BULK_NO_ROW;

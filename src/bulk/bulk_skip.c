@@ -1,0 +1,245 @@
+/*
+ * bulk_skip.c: the good rows, and a list of the others.
+ *
+ * Rows go in by batches, each an INSERT in a subtransaction of its own.  A batch
+ * that fails is undone and taken again in parts: the rows before the one that
+ * failed, then that one alone.  Which row failed is known where the executor
+ * inserts; where the fast path does not know it, the batch is taken again
+ * without it.
+ *
+ * What was rejected is remembered until the next call, and by the session only:
+ * no rollback forgets it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "bulk/bulk.h"
+#include "common/subxact.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#define BATCH_ROWS_MOST 10000
+
+/* How many rejects are remembered. */
+#define REJECTS_MOST 10000
+
+typedef struct Reject
+{
+	uint64		row;
+	int			sqlstate;
+	const char *message;
+	const char *detail;			/* these or NULL */
+	const char *column;
+	const char *constraint;
+} Reject;
+
+static void forget_rejects(void);
+static bool try_batch(BulkInsert *insert, uint64 *count, ErrorData **error);
+static bool is_about_a_row(const ErrorData *error);
+static uint64 failed_row(const BulkInsert *insert);
+static void add_reject(const BulkInsert *insert, const ErrorData *error);
+static char *copy_string(const char *string);
+
+/* of the last call, and who made it */
+static Oid	reject_role;
+static MemoryContext reject_context;
+static Reject *rejects;
+static uint64 reject_count;		/* may be more than are remembered */
+
+PG_FUNCTION_INFO_V1(algo_ref_bulk_rejects);
+
+/*
+ * Insert what can be inserted.  Returns how many rows that were.
+ */
+uint64
+ar_bulk_skip(BulkInsert *insert)
+{
+	BulkSource *source = insert->source;
+	uint64		size = BATCH_ROWS_MOST;
+	uint64		slow_until = 0; /* a row before which the fast path failed */
+	uint64		count = 0;
+
+	forget_rejects();
+	ar_bulk_insert_prepare(insert);
+	while (source->row < source->rows)
+	{
+		uint64		first = source->row + 1;
+		uint64		failed;
+		ErrorData  *error;
+
+		source->tell(source);
+		insert->rows_most = Min(size, source->rows - source->row);
+		insert->avoids_fast_path = first < slow_until;
+		if (try_batch(insert, &count, &error))
+		{
+			size = Min(size * 4, BATCH_ROWS_MOST);
+			continue;
+		}
+		failed = failed_row(insert);
+		source->seek(source);
+		source->column = NULL;
+		if (insert->rows_most == 1)
+		{
+			add_reject(insert, error);
+			source->skip(source);
+			size = 4;
+		}
+		else if (failed >= first)
+			size = Max(failed - first, 1);
+		else if (!insert->avoids_fast_path)
+			slow_until = first + insert->rows_most;
+		else
+			size = insert->rows_most / 2;
+		FreeErrorData(error);
+	}
+	if (reject_count > 0)
+		ereport(NOTICE,
+				errmsg_plural("%llu row was rejected", "%llu rows were rejected", reject_count,
+							  (unsigned long long) reject_count),
+				errhint("See algo_ref.bulk_rejects()."));
+	return count;
+}
+
+/*
+ * Insert a batch, or undo it and return the error.  Errors that are not about
+ * rows are raised.
+ */
+static bool
+try_batch(BulkInsert *insert, uint64 *count, ErrorData **error)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext batch = AllocSetContextCreate(caller, "algo_ref bulk batch",
+												ALLOCSET_DEFAULT_SIZES);
+	Subxact		subxact;
+	volatile bool is_done = false;
+
+	CHECK_FOR_INTERRUPTS();
+	ar_subxact_begin(&subxact, NULL);
+	PG_TRY();
+	{
+		uint64		inserted;
+
+		MemoryContextSwitchTo(batch);
+		inserted = ar_bulk_insert(insert);
+		MemoryContextSwitchTo(caller);
+		ar_subxact_release(&subxact);
+		*count += inserted;
+		is_done = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		*error = CopyErrorData();
+		FlushErrorState();
+		ar_subxact_roll_back(&subxact);
+	}
+	PG_END_TRY();
+	insert->estate = NULL;
+	MemoryContextDelete(batch);
+	if (!is_done && !is_about_a_row(*error))
+		ReThrowError(*error);
+	return is_done;
+}
+
+/*
+ * A value, a constraint, a view's check, or a trigger that refused.
+ */
+static bool
+is_about_a_row(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case MAKE_SQLSTATE('2', '1', '0', '0', '0'):
+		case MAKE_SQLSTATE('2', '2', '0', '0', '0'):
+		case MAKE_SQLSTATE('2', '3', '0', '0', '0'):
+		case MAKE_SQLSTATE('4', '4', '0', '0', '0'):
+			return true;
+		default:
+			return error->sqlerrcode == ERRCODE_RAISE_EXCEPTION;
+	}
+}
+
+/*
+ * The row that an error was about, or 0.
+ */
+static uint64
+failed_row(const BulkInsert *insert)
+{
+	if (insert->row_at_work == AR_BULK_NO_ROW)
+		return 0;
+	return insert->row_at_work == 0 ? insert->source->row : insert->row_at_work;
+}
+
+static void
+forget_rejects(void)
+{
+	if (reject_context == NULL)
+		reject_context = AllocSetContextCreate(TopMemoryContext, "algo_ref bulk rejects",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(reject_context);
+	rejects = NULL;
+	reject_count = 0;
+	reject_role = GetUserId();
+}
+
+static void
+add_reject(const BulkInsert *insert, const ErrorData *error)
+{
+	Reject	   *reject;
+
+	if (reject_count++ >= REJECTS_MOST)
+		return;
+	if (rejects == NULL)
+		rejects = MemoryContextAlloc(reject_context, REJECTS_MOST * sizeof(Reject));
+	reject = &rejects[reject_count - 1];
+	reject->row = insert->source->row + 1;
+	reject->sqlstate = error->sqlerrcode;
+	reject->message = copy_string(error->message);
+	reject->detail = copy_string(error->detail);
+	reject->column = copy_string(error->column_name);
+	reject->constraint = copy_string(error->constraint_name);
+}
+
+static char *
+copy_string(const char *string)
+{
+	return string == NULL ? NULL : MemoryContextStrdup(reject_context, string);
+}
+
+/*
+ * algo_ref.bulk_rejects()
+ */
+Datum
+algo_ref_bulk_rejects(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	/* messages have values in them, and a session can change its role */
+	if (reject_count > 0 && !has_privs_of_role(GetUserId(), reject_role))
+		return (Datum) 0;
+	for (uint64 i = 0; i < Min(reject_count, REJECTS_MOST); i++)
+	{
+		const Reject *reject = &rejects[i];
+		const char *texts[] = {
+			unpack_sql_state(reject->sqlstate), reject->message, reject->detail, reject->column,
+			reject->constraint
+		};
+		Datum		values[lengthof(texts) + 1];
+		bool		nulls[lengthof(texts) + 1] = {0};
+
+		values[0] = Int64GetDatum(reject->row);
+		for (int n = 0; n < lengthof(texts); n++)
+		{
+			nulls[n + 1] = texts[n] == NULL;
+			values[n + 1] = texts[n] == NULL ? (Datum) 0 : CStringGetTextDatum(texts[n]);
+		}
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
