@@ -194,14 +194,4 @@ extern const char *ar_bulk_reason_partition(Relation partition);
 extern bool ar_bulk_writer_fits(const ModifyTableState *state);
 extern TupleTableSlot *ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert);
 
-/* ---- bulk_index*.c: index entries of many rows ---- */
-
-typedef struct BulkIndexes BulkIndexes;
-
-extern BulkIndexes *ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit);
-extern void ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
-								  const uint64 *row_numbers);
-extern void ar_bulk_index_flush(BulkIndexes *indexes);
-extern void ar_bulk_index_end(BulkIndexes *indexes);
-
 #endif							/* AR_BULK_H */

@@ -14,6 +14,7 @@
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "bulk/bulk.h"
+#include "bulk/bulk_index.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "executor/execPartition.h"
@@ -36,7 +37,6 @@ typedef struct RowBuffer
 	ResultRelInfo *rel;
 	BulkInsertState insert_state;
 	BulkIndexes *indexes;		/* or NULL */
-	bool		inserts_directly;	/* into indexes, each row at once */
 	int			count;
 	TupleTableSlot *slots[WAITING_ROWS_MOST];
 	uint64		row_numbers[WAITING_ROWS_MOST];
@@ -58,7 +58,6 @@ static ResultRelInfo *route_row(Writer *writer, TupleTableSlot **slot);
 static void check_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot);
 static void keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot);
 static RowBuffer *buffer_of(Writer *writer, ResultRelInfo *rel);
-static bool needs_direct_entries(const ResultRelInfo *rel);
 static void store_all(Writer *writer);
 static void store(Writer *writer, RowBuffer *buffer);
 static void insert_entries(Writer *writer, RowBuffer *buffer);
@@ -229,27 +228,12 @@ buffer_of(Writer *writer, ResultRelInfo *rel)
 	buffer->insert_state = GetBulkInsertState();
 	if (rel->ri_RelationDesc->rd_rel->relhasindex && rel->ri_IndexRelationDescs == NULL)
 		ExecOpenIndices(rel, false);
-	buffer->inserts_directly = needs_direct_entries(rel);
-	if (rel->ri_NumIndices > 0 && !buffer->inserts_directly)
+	if (rel->ri_NumIndices > 0)
 		buffer->indexes = ar_bulk_index_begin(rel, writer->estate, memory);
 	rel->ri_CopyMultiInsertBuffer = (struct CopyMultiInsertBuffer *) buffer;
 	writer->buffers = lappend(writer->buffers, buffer);
 	MemoryContextSwitchTo(caller);
 	return buffer;
-}
-
-/*
- * Constraints that may be checked again at the end of the statement or of the
- * transaction have to be told row by row, and so have exclusion constraints.
- */
-static bool
-needs_direct_entries(const ResultRelInfo *rel)
-{
-	for (int i = 0; i < rel->ri_NumIndices; i++)
-		if (!rel->ri_IndexRelationDescs[i]->rd_index->indimmediate ||
-			rel->ri_IndexRelationInfo[i]->ii_ExclusionOps != NULL)
-			return true;
-	return false;
 }
 
 static void
@@ -285,32 +269,19 @@ store(Writer *writer, RowBuffer *buffer)
 
 /*
  * Index entries of the rows that were stored, and their triggers' events.
+ * Constraints that can be deferred are the business of the index entries.
  */
 static void
 insert_entries(Writer *writer, RowBuffer *buffer)
 {
 	ResultRelInfo *rel = buffer->rel;
-	bool		has_triggers = rel->ri_TrigDesc != NULL && rel->ri_TrigDesc->trig_insert_after_row;
 
 	if (buffer->indexes != NULL)
 		ar_bulk_index_collect(buffer->indexes, buffer->slots, buffer->count, buffer->row_numbers);
-	if (!buffer->inserts_directly && !has_triggers)
+	if (rel->ri_TrigDesc == NULL || !rel->ri_TrigDesc->trig_insert_after_row)
 		return;
 	for (int i = 0; i < buffer->count; i++)
-	{
-		List	   *recheck = NIL;
-
-		if (buffer->inserts_directly)
-		{
-			writer->insert->row_at_work = buffer->row_numbers[i];
-			recheck = ExecInsertIndexTuples(rel, buffer->slots[i], writer->estate, false, false,
-											NULL, NIL, false);
-			writer->insert->row_at_work = AR_BULK_NO_ROW;
-		}
-		if (has_triggers)
-			ExecARInsertTriggers(writer->estate, rel, buffer->slots[i], recheck, NULL);
-		list_free(recheck);
-	}
+		ExecARInsertTriggers(writer->estate, rel, buffer->slots[i], NIL, NULL);
 }
 
 static void
