@@ -1,0 +1,200 @@
+# What bulk inserts write to indexes is what the server would: checked by
+# amcheck, by a standby that compares each page with its own, and after crashes
+# in the middle of a load.
+
+use strict;
+use warnings FATAL => 'all';
+
+use IPC::Run qw(start finish);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $rounds = $ENV{ALGO_REF_ROUNDS} || 4;
+my $seed = $ENV{ALGO_REF_SEED} || 20260101;
+srand($seed);
+note "seed $seed";
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1, extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
+$primary->append_conf('postgresql.conf', q{
+restart_after_crash = on
+autovacuum = off
+wal_consistency_checking = 'all'
+max_wal_size = 1GB
+wal_keep_size = 8GB
+});
+$primary->start;
+$primary->safe_psql('postgres', q{
+	CREATE EXTENSION algo_ref;
+	CREATE EXTENSION amcheck;
+
+	-- Keys that come in order, at random, again and again, and not at all.
+	CREATE TABLE item (
+		id bigint PRIMARY KEY,
+		code text COLLATE "C" UNIQUE,
+		name text,
+		kind int,
+		price numeric(12,2),
+		at timestamptz,
+		token uuid,
+		weight float8,
+		flag boolean
+	);
+	CREATE INDEX ON item (at);
+	CREATE INDEX ON item (code, at);
+	CREATE INDEX ON item (kind);
+	CREATE INDEX ON item (kind) WITH (deduplicate_items = off);
+	CREATE INDEX ON item (name DESC, kind, id DESC NULLS LAST);
+	CREATE INDEX ON item (price NULLS FIRST) INCLUDE (name);
+	CREATE INDEX ON item (weight DESC, flag);
+	CREATE UNIQUE INDEX ON item (token DESC NULLS LAST);
+	CREATE UNIQUE INDEX ON item (lower(code)) WHERE flag;
+	CREATE INDEX ON item (repeat(coalesce(name, ''), 40)) WITH (fillfactor = 50);
+	ALTER TABLE item ADD UNIQUE (kind, id) DEFERRABLE INITIALLY DEFERRED;
+	CREATE INDEX ON item USING hash (name);
+	CREATE INDEX ON item USING gist (point(kind, id));
+
+	CREATE FUNCTION items(first bigint, rows int, seed int) RETURNS text LANGUAGE sql AS $$
+		SELECT format($f$SELECT i AS id, 'code ' || md5((i + %3$s)::text) || i AS code,
+			CASE WHEN i %% 13 <> 0 THEN 'name ' || i * %3$s %% 1000 END AS name, (i %% 50)::int AS kind,
+			CASE WHEN i %% 17 <> 0 THEN (i * 31 %% 100003) / 100.0 END AS price,
+			timestamptz '2020-01-01' + i * 7919 %% 100000 * interval '1 min' AS at,
+			CASE WHEN i %% 7 <> 0 THEN md5(i::text)::uuid END AS token,
+			CASE WHEN i %% 11 <> 0 THEN (i * 13 %% 1009 - 500) / 7.0 END AS weight, i %% 3 = 0 AS flag
+			FROM generate_series(%1$s, %1$s + %2$s - 1) AS i ORDER BY hashint8(i + %3$s)$f$, first, rows, seed)
+	$$;
+	CREATE FUNCTION load(first bigint, rows int, seed int) RETURNS bigint LANGUAGE sql AS
+		'SELECT algo_ref.bulk_insert_query(''item'', items(first, rows, seed))';
+
+	-- The number of btree indexes that were checked.
+	CREATE FUNCTION check_indexes(thoroughly boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+	DECLARE
+		index regclass;
+		checked bigint := 0;
+	BEGIN
+		FOR index IN SELECT indexrelid FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid
+			WHERE indrelid = 'item'::regclass AND relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
+		LOOP
+			IF thoroughly THEN
+				PERFORM bt_index_parent_check(index, true, true);
+			ELSE
+				PERFORM bt_index_check(index, true);
+			END IF;
+			checked := checked + 1;
+		END LOOP;
+		RETURN checked;
+	END $$;
+});
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->append_conf('postgresql.conf', 'hot_standby_feedback = on');
+$standby->start;
+
+my $next = 1;
+
+sub load
+{
+	my ($rows, $settings) = @_;
+	my $loaded = $primary->safe_psql('postgres', "$settings; SELECT load($next, $rows, " . int(rand(1000)) . ')');
+
+	$next += $rows;
+	return $loaded;
+}
+
+sub indexes_are_right
+{
+	my ($name) = @_;
+
+	is($primary->safe_psql('postgres', 'SELECT check_indexes(true)'), 13, "$name: the indexes are whole");
+	is($primary->safe_psql('postgres', "SELECT count(*) FROM verify_heapam('item')"), 0, "$name: the table is");
+	return;
+}
+
+sub standby_is_right
+{
+	my ($name) = @_;
+
+	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
+	is($standby->safe_psql('postgres', 'SELECT check_indexes(false)'), 13, "$name: the standby's are whole");
+	is($standby->safe_psql('postgres', 'SELECT count(*) FROM item'),
+		$primary->safe_psql('postgres', 'SELECT count(*) FROM item'), "$name: and the table");
+	return;
+}
+
+my $small = "SET maintenance_work_mem = '1MB'";
+is(load(3000, 'SELECT'), 3000, 'into nothing');
+is(load(10000, $small), 10000, 'in several runs');
+is(load($_, 'SELECT'), $_, "$_ rows into many") foreach 1, 20, 300;
+is(load(2000, 'SET algo_ref.bulk_leaf_runs = off'), 2000, 'without leaf runs');
+indexes_are_right('loads');
+standby_is_right('loads');
+
+$primary->safe_psql('postgres', 'DELETE FROM item WHERE id % 5 <> 0 OR kind = 5; VACUUM item; DELETE FROM item WHERE id % 25 = 0');
+is(load(4000, $small), 4000, 'after a vacuum');
+$next -= 6000;
+$primary->safe_psql('postgres', "DELETE FROM item WHERE id >= $next");
+is(load(6000, $small), 6000, 'the same keys again');
+indexes_are_right('dead entries');
+standby_is_right('dead entries');
+
+# what is taken is refused, and every row before it is gone
+my $taken = $next - 1 - int(rand(100));
+my $rows = $primary->safe_psql('postgres', 'SELECT count(*) FROM item');
+foreach my $settings ('SELECT', $small, 'SET algo_ref.bulk_leaf_runs = off')
+{
+	my ($status, $out, $err) = $primary->psql('postgres', "$settings; SELECT algo_ref.bulk_insert_query('item', 'SELECT * FROM ('
+		|| items($next, 3000, 1) || ') AS new UNION ALL SELECT * FROM (' || items($taken, 1, 1) || ') AS taken')");
+
+	like($err, qr/duplicate key value violates unique constraint "item_\w+".*row 3001/s, "a key that is taken ($settings)");
+	is($primary->safe_psql('postgres', 'SELECT count(*) FROM item'), $rows, 'nothing is left');
+}
+my ($status, $out, $err) = $primary->psql('postgres',
+	"BEGIN; ALTER TABLE item DROP CONSTRAINT item_pkey; SELECT algo_ref.bulk_insert_query('item',
+	'SELECT id, code || id || ''again'' AS code, name, kind FROM item WHERE id % 5 = 0'); SELECT 'loaded'; COMMIT");
+like($out, qr/loaded/, 'a deferred constraint lets duplicates in');
+like($err, qr/duplicate key value violates unique constraint "item_kind_id_key"/, 'until the end of the transaction');
+indexes_are_right('errors');
+standby_is_right('errors');
+
+#
+# Crashes in the middle
+#
+
+foreach my $round (1 .. $rounds)
+{
+	my ($out, $err) = ('', '');
+	my $rows = 8000;
+	my $run = start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres'), '-c', "SET application_name = 'victim'; $small",
+			'-c', 'SELECT pg_backend_pid()', '-c', "SELECT load($next, $rows, $round)" ],
+		'<', \undef, '>', \$out, '2>', \$err);
+
+	$run->pump until $out =~ /^(\d+)\n/;
+	my $victim = $1;
+	usleep(rand(700_000));
+	if ($round % 2 == 0)
+	{
+		kill('KILL', $victim);
+		eval { finish($run) };
+		$primary->poll_query_until('postgres', 'SELECT true');
+	}
+	else
+	{
+		$primary->stop('immediate');
+		eval { finish($run) };
+		$primary->start;
+	}
+	my $left = $primary->safe_psql('postgres', "SELECT count(*) FROM item WHERE id >= $next");
+	ok($left == 0 || $left == $rows, "round $round: all or nothing ($left)");
+	$next += $rows;
+	is(load(200, 'SELECT'), 200, "round $round: it takes more");
+	indexes_are_right("round $round") if $round == $rounds || $round % 10 == 0;
+}
+standby_is_right('crashes');
+ok(!$standby->log_contains('inconsistent page|PANIC'), 'the standby found no page to differ');
+$standby->stop;
+$primary->stop;
+
+done_testing();
