@@ -50,7 +50,7 @@ typedef struct BulkIndex
 	BulkOrder  *order;			/* NULL: entries are inserted at once */
 	BulkLeaf   *leaf;			/* NULL: each is inserted by the access method */
 	BulkChunk  *first;
-	BulkChunk  *last;
+	BulkChunk  *current;		/* the last that has entries; NULL: none has */
 	Size		count;
 	BulkSpill  *spill;			/* NULL: all is in memory */
 } BulkIndex;
@@ -71,10 +71,12 @@ struct BulkIndexes
 	ExprContext *expressions;
 	Size		memory_limit;
 	MemoryContext context;		/* for all, until the end */
-	MemoryContext entries;		/* for what is collected */
 	MemoryContext entry;		/* for one entry */
 	BulkIndex  *indexes;
 	int			count;
+	Size		used;			/* by what is collected */
+	BulkEntry  *sorted;			/* of the index at work */
+	Size		sorted_room;
 
 	BulkRows   *rows;
 	Size		rows_count;
@@ -98,18 +100,18 @@ static bool is_in_index(BulkIndexes *indexes, BulkIndex *index, TupleTableSlot *
 static void add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values,
 					  const bool *is_null);
 static char *room_for_entry(BulkIndexes *indexes, BulkIndex *index, Size size);
+static BulkChunk *next_chunk(BulkIndexes *indexes, BulkIndex *index, Size size);
 static Size memory_used(const BulkIndexes *indexes);
 static void insert_at_once(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null);
 static bool may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null,
 						bool is_unique);
 static void spill(BulkIndexes *indexes);
 static void forget_entries(BulkIndexes *indexes);
-static void insert_collected(BulkIndexes *indexes, BulkIndex *index);
 static void insert_spilled(BulkIndexes *indexes, BulkIndex *index);
 static void insert_entries(BulkIndexes *indexes, BulkIndex *index, BulkEntry *entries,
 						   Size count);
 static void insert_entry(BulkIndexes *indexes, BulkIndex *index, IndexTuple tuple);
-static BulkEntry *sorted_entries(BulkIndex *index);
+static BulkEntry *sorted_entries(BulkIndexes *indexes, BulkIndex *index);
 static void check_again(BulkIndexes *indexes, BulkIndex *index);
 static ResultRelInfo *only_rechecks(ResultRelInfo *rel);
 static void row_context(void *arg);
@@ -146,8 +148,6 @@ ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit)
 	indexes->expressions = CreateExprContext(estate);
 	indexes->memory_limit = memory_limit;
 	indexes->context = context;
-	indexes->entries = AllocSetContextCreate(context, "algo_ref bulk index entries",
-											 ALLOCSET_SMALL_SIZES);
 	indexes->entry = AllocSetContextCreate(context, "algo_ref bulk index entry",
 										   ALLOCSET_SMALL_SIZES);
 	indexes->indexes = palloc0(Max(rel->ri_NumIndices, 1) * sizeof(BulkIndex));
@@ -293,6 +293,7 @@ add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values, const boo
 	memcpy(room_for_entry(indexes, index, MAXALIGN(IndexTupleSize(tuple))), tuple,
 		   IndexTupleSize(tuple));
 	index->count++;
+	index->order->has_nulls |= IndexTupleHasNulls(tuple);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(indexes->entry);
 }
@@ -300,25 +301,42 @@ add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values, const boo
 static char *
 room_for_entry(BulkIndexes *indexes, BulkIndex *index, Size size)
 {
-	BulkChunk  *chunk = index->last;
-	Size		room;
+	BulkChunk  *chunk = index->current;
 
 	if (chunk == NULL || chunk->room - chunk->used < size)
-	{
-		room = chunk == NULL ? AR_BULK_CHUNK_LEAST : Min(chunk->room * 2, AR_BULK_CHUNK_MOST);
-		room = Max(room, size);
-		chunk = MemoryContextAlloc(indexes->entries, offsetof(BulkChunk, data) + room);
-		chunk->next = NULL;
-		chunk->room = room;
-		chunk->used = 0;
-		if (index->last == NULL)
-			index->first = chunk;
-		else
-			index->last->next = chunk;
-		index->last = chunk;
-	}
+		chunk = next_chunk(indexes, index, size);
 	chunk->used += size;
 	return chunk->data + chunk->used - size;
+}
+
+/*
+ * Make current another chunk with room for "size" bytes: one that was used
+ * before, or a new one.
+ */
+static BulkChunk *
+next_chunk(BulkIndexes *indexes, BulkIndex *index, Size size)
+{
+	BulkChunk  *last = index->current;
+	BulkChunk  *chunk = last == NULL ? index->first : last->next;
+
+	if (chunk == NULL || chunk->room < size)
+	{
+		BulkChunk  *rest = chunk;
+		Size		room = last == NULL ? AR_BULK_CHUNK_LEAST : last->room * 2;
+
+		room = Max(Min(room, AR_BULK_CHUNK_MOST), size);
+		chunk = MemoryContextAlloc(indexes->context, offsetof(BulkChunk, data) + room);
+		chunk->room = room;
+		chunk->next = rest;
+		if (last == NULL)
+			index->first = chunk;
+		else
+			last->next = chunk;
+	}
+	chunk->used = 0;
+	index->current = chunk;
+	indexes->used += chunk->room;
+	return chunk;
 }
 
 /*
@@ -331,7 +349,7 @@ memory_used(const BulkIndexes *indexes)
 
 	for (int i = 0; i < indexes->count; i++)
 		most = Max(most, indexes->indexes[i].count);
-	return MemoryContextMemAllocated(indexes->entries, false) + most * sizeof(BulkEntry);
+	return indexes->used + most * sizeof(BulkEntry);
 }
 
 /*
@@ -347,7 +365,7 @@ spill(BulkIndexes *indexes)
 
 		if (index->count == 0)
 			continue;
-		entries = sorted_entries(index);
+		entries = sorted_entries(indexes, index);
 		if (index->spill == NULL)
 		{
 			MemoryContext caller = MemoryContextSwitchTo(indexes->context);
@@ -356,7 +374,6 @@ spill(BulkIndexes *indexes)
 			MemoryContextSwitchTo(caller);
 		}
 		ar_bulk_spill_write(index->spill, entries, index->count);
-		pfree(entries);
 	}
 	forget_entries(indexes);
 }
@@ -366,10 +383,10 @@ forget_entries(BulkIndexes *indexes)
 {
 	for (int i = 0; i < indexes->count; i++)
 	{
-		indexes->indexes[i].first = indexes->indexes[i].last = NULL;
+		indexes->indexes[i].current = NULL;
 		indexes->indexes[i].count = 0;
 	}
-	MemoryContextReset(indexes->entries);
+	indexes->used = 0;
 }
 
 /*
@@ -428,20 +445,11 @@ ar_bulk_index_flush(BulkIndexes *indexes)
 		if (index->spill != NULL)
 			insert_spilled(indexes, index);
 		else if (index->count > 0)
-			insert_collected(indexes, index);
+			insert_entries(indexes, index, sorted_entries(indexes, index), index->count);
 	}
 	error_context_stack = callback.previous;
 	forget_entries(indexes);
 	indexes->rows_count = 0;
-}
-
-static void
-insert_collected(BulkIndexes *indexes, BulkIndex *index)
-{
-	BulkEntry  *entries = sorted_entries(index);
-
-	insert_entries(indexes, index, entries, index->count);
-	pfree(entries);
 }
 
 static void
@@ -499,26 +507,38 @@ insert_entry(BulkIndexes *indexes, BulkIndex *index, IndexTuple tuple)
 		check_again(indexes, index);
 }
 
+/*
+ * What was collected for an index, in order.  Lives until it is asked for the
+ * next.
+ */
 static BulkEntry *
-sorted_entries(BulkIndex *index)
+sorted_entries(BulkIndexes *indexes, BulkIndex *index)
 {
-	BulkEntry  *entries = MemoryContextAllocHuge(CurrentMemoryContext,
-												 index->count * sizeof(BulkEntry));
 	Size		count = 0;
 
-	for (BulkChunk *chunk = index->first; chunk != NULL; chunk = chunk->next)
+	if (indexes->sorted_room < index->count)
+	{
+		if (indexes->sorted != NULL)
+			pfree(indexes->sorted);
+		indexes->sorted = MemoryContextAllocHuge(indexes->context,
+												 index->count * sizeof(BulkEntry));
+		indexes->sorted_room = index->count;
+	}
+	for (BulkChunk *chunk = index->first;; chunk = chunk->next)
 	{
 		for (Size at = 0; at < chunk->used;)
 		{
 			IndexTuple	tuple = (IndexTuple) (chunk->data + at);
 
-			entries[count++].tuple = tuple;
+			indexes->sorted[count++].tuple = tuple;
 			at += MAXALIGN(IndexTupleSize(tuple));
 		}
+		if (chunk == index->current)
+			break;
 	}
 	Assert(count == index->count);
-	ar_bulk_index_sort(index->order, entries, count);
-	return entries;
+	ar_bulk_index_sort(index->order, indexes->sorted, count);
+	return indexes->sorted;
 }
 
 /*

@@ -63,6 +63,7 @@ typedef struct BulkOrder
 {
 	TupleDesc	desc;
 	int			count;
+	bool		has_nulls;		/* there are entries with null */
 	BulkKey		keys[INDEX_MAX_KEYS];
 } BulkOrder;
 

@@ -21,6 +21,9 @@
 #include "utils/memutils.h"
 #include "utils/uuid.h"
 
+/* From so many entries on they are sorted byte by byte. */
+#define AR_BULK_RADIX_LEAST 256
+
 static BulkKeyKind key_kind(Oid comparison);
 static void sort_from(BulkOrder *order, BulkEntry *entries, Size count, int column,
 					  int offset);
@@ -32,6 +35,7 @@ static uint64 bytes_at(const char *bytes, int length, int offset);
 static int	compare_values(BulkOrder *order, int column, Datum left, Datum right);
 static bool goes_on(const BulkKey *key, uint64 prefix, int offset);
 static void sort_by_prefix(BulkEntry *entries, Size count);
+static void sort_by_bytes(BulkEntry *entries, Size count, int shift);
 static void sort_by_tid(BulkEntry *entries, Size count);
 static void sort_by_comparison(BulkOrder *order, BulkEntry *entries, Size count, int column);
 
@@ -162,7 +166,7 @@ sort_from(BulkOrder *order, BulkEntry *entries, Size count, int column, int offs
 		sort_by_tid(entries, count);
 		return;
 	}
-	if (offset == 0)
+	if (offset == 0 && order->has_nulls)
 		sort_nulls(order, &entries, &count, column);
 
 	if (key->kind == AR_BULK_KEY_OTHER)
@@ -301,7 +305,70 @@ sort_by_prefix(BulkEntry *entries, Size count)
 	while (i < count && entries[i - 1].prefix <= entries[i].prefix)
 		i++;
 	if (i < count)
+		sort_by_bytes(entries, count, 56);
+}
+
+/*
+ * Sort entries whose prefixes agree in the bits above the byte at "shift" by
+ * that and what is below.
+ *
+ * Each entry is exchanged with that in its place until all are in theirs: the
+ * "American flag sort" of McIlroy, Bostic and McIlroy (1993).
+ */
+static void
+sort_by_bytes(BulkEntry *entries, Size count, int shift)
+{
+	Size		ends[256] = {0};
+	Size		heads[256];
+	uint64		differing = 0;
+	Size		sum = 0;
+
+	CHECK_FOR_INTERRUPTS();
+	if (count < AR_BULK_RADIX_LEAST)
+	{
 		sort_entries(entries, count);
+		return;
+	}
+	for (Size i = 1; i < count; i++)
+		differing |= entries[i].prefix ^ entries[0].prefix;
+	while (shift > 0 && (differing >> shift) == 0)
+		shift -= 8;
+
+	for (Size i = 0; i < count; i++)
+		ends[(entries[i].prefix >> shift) & 0xff]++;
+	for (int byte = 0; byte < 256; byte++)
+	{
+		heads[byte] = sum;
+		sum += ends[byte];
+		ends[byte] = sum;
+	}
+	for (int byte = 0; byte < 256; byte++)
+	{
+		while (heads[byte] < ends[byte])
+		{
+			BulkEntry	entry = entries[heads[byte]];
+			int			its = (entry.prefix >> shift) & 0xff;
+
+			while (its != byte)
+			{
+				BulkEntry	other = entries[heads[its]];
+
+				entries[heads[its]++] = entry;
+				entry = other;
+				its = (entry.prefix >> shift) & 0xff;
+			}
+			entries[heads[byte]++] = entry;
+		}
+	}
+	if (shift == 0)
+		return;
+	sum = 0;
+	for (int byte = 0; byte < 256; byte++)
+	{
+		if (ends[byte] - sum > 1)
+			sort_by_bytes(entries + sum, ends[byte] - sum, shift - 8);
+		sum = ends[byte];
+	}
 }
 
 /*
