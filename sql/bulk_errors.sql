@@ -167,7 +167,7 @@ DECLARE
   f regprocedure;
 BEGIN
   FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'algo_ref'::regnamespace AND proname LIKE 'bulk%' LOOP
-    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO regress_algo_ref_loader', f);
+    EXECUTE format('GRANT EXECUTE ON ROUTINE %s TO regress_algo_ref_loader', f);
   END LOOP;
 END $$;
 SET ROLE regress_algo_ref_loader;
@@ -208,7 +208,7 @@ DECLARE
   f regprocedure;
 BEGIN
   FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'algo_ref'::regnamespace AND proname LIKE 'bulk%' LOOP
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM regress_algo_ref_loader', f);
+    EXECUTE format('REVOKE EXECUTE ON ROUTINE %s FROM regress_algo_ref_loader', f);
   END LOOP;
 END $$;
 REVOKE USAGE ON SCHEMA algo_ref FROM regress_algo_ref_loader;

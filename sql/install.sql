@@ -47,12 +47,14 @@ CREATE TABLE trap.log (id int);
 CREATE TABLE trap.hook (event pg_catalog.text, function pg_catalog.text);
 CREATE TABLE trap.head_summary (load_order bigint);
 CREATE TABLE trap.job (schema pg_catalog.name);
+CREATE TABLE trap.bulk_job (id pg_catalog.text PRIMARY KEY);
 CREATE TABLE trap.progress (schema pg_catalog.name);
 CREATE TEMP TABLE script (LIKE trap.script);
 CREATE TEMP TABLE version (LIKE trap.version);
 CREATE TEMP TABLE log (LIKE trap.log);
 CREATE TEMP TABLE hook (LIKE trap.hook);
 CREATE TEMP TABLE job (LIKE trap.job);
+CREATE TEMP TABLE bulk_job (LIKE trap.bulk_job);
 CREATE DOMAIN pg_temp.name AS pg_catalog.int4 CHECK (false);
 -- a conversion that is always at hand
 CREATE TYPE trap.bait AS (word pg_catalog.text);
@@ -145,6 +147,8 @@ SELECT algo_ref.bulk_insert('app.item', ARRAY[ROW(3, 'z', NULL, NULL)::app.item]
 SELECT algo_ref.bulk_insert_query('app.item', 'SELECT 4 AS id');
 SELECT id, name FROM algo_ref.bulk_insert_returning(NULL::app.item, '[{"id": 5}]');
 SELECT way FROM algo_ref.bulk_explain('app.item');
+CALL algo_ref.bulk_load('app.item', 'SELECT i AS id FROM pg_catalog.generate_series(6, 9) i', 2, 'id');
+CALL algo_ref.bulk_load('app.item', 'SELECT i AS id FROM pg_catalog.generate_series(10, 13) i', 2);
 SELECT revision FROM algo_ref.downgrade('base', 'app');
 SELECT algo_ref.edit('three', upgrade => 'CREATE TABLE three (id int); VACUUM three; CREATE INDEX CONCURRENTLY ON three (id); INSERT INTO nosuch VALUES (1)');
 CREATE TABLE app.alembic_version (version_num varchar(32) NOT NULL PRIMARY KEY);

@@ -21,7 +21,7 @@ SELECT count(*) FROM algo_ref.upgrade('one');
 --
 
 CREATE TABLE calls (id int GENERATED ALWAYS AS IDENTITY, call text,
-  command text GENERATED ALWAYS AS (CASE WHEN call ~ '^algo_ref.(await|deploy|revert|transaction)\(' THEN 'CALL ' ELSE 'SELECT * FROM ' END || call) STORED);
+  command text GENERATED ALWAYS AS (CASE WHEN call ~ '^algo_ref.(await|bulk_load|deploy|revert|transaction)\(' THEN 'CALL ' ELSE 'SELECT * FROM ' END || call) STORED);
 INSERT INTO calls (call) VALUES
   ($$algo_ref.add_hook('after_run', 'pg_catalog.jsonb_typeof(jsonb)')$$),
   ($$algo_ref.adopt_alembic('alembic_version')$$),
@@ -36,6 +36,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.bulk_insert('alembic_version', '[]')$$),
   ($$algo_ref.bulk_insert_query('alembic_version', 'TABLE alembic_version LIMIT 0')$$),
   ($$algo_ref.bulk_insert_returning(NULL::alembic_version, '[]')$$),
+  ($$algo_ref.bulk_load('alembic_version', 'TABLE alembic_version')$$),
   ($$algo_ref.bulk_rejects()$$),
   ($$algo_ref.connection_budget()$$),
   ($$algo_ref.connection_limits()$$),
@@ -105,6 +106,7 @@ SELECT state() AS before \gset
 SET ROLE regress_algo_ref_nobody;
 SELECT outcome(command) AS outcome, count(*) FROM calls GROUP BY 1 ORDER BY 1;
 SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,model,status,progress}'::text[]) AS t;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,bulk_job,status,progress}'::text[]) AS t;
 RESET ROLE;
 -- who may use the schema
 GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_nobody, regress_algo_ref_reader;
@@ -118,6 +120,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA algo_ref TO regress_algo_ref_reader;
 SET ROLE regress_algo_ref_reader;
 SELECT outcome(command) AS outcome, call FROM calls ORDER BY id;
 SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,model,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,bulk_job,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
 SELECT outcome(c) AS outcome, c FROM unnest(ARRAY[
   'DELETE FROM algo_ref.script', 'DELETE FROM algo_ref.version', 'DELETE FROM algo_ref.log', 'DELETE FROM algo_ref.hook',
   'UPDATE algo_ref.script SET upgrade = ''DROP''', 'INSERT INTO algo_ref.version VALUES (''public'', ''two'', 1, now())',

@@ -16,6 +16,7 @@
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
 #include "nodes/parsenodes.h"
+#include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -129,6 +130,8 @@ extern BulkSource *ar_bulk_source_text(Relation target, const char *text, size_t
 									   bool ignores_unknown_keys, bool takes_lines);
 extern BulkSource *ar_bulk_source_jsonb(Relation target, Datum jsonb,
 										bool ignores_unknown_keys);
+extern BulkSource *ar_bulk_source_cursor(Portal portal, uint64 rows_expected);
+extern bool ar_bulk_source_cursor_has_more(BulkSource *source);
 extern BulkSource *ar_bulk_source_query(Relation target, const char *query);
 extern BulkSource *ar_bulk_source_array(Relation target, Datum array, List *columns,
 										bool ignores_unknown_keys);
@@ -176,6 +179,8 @@ typedef struct BulkInsert
 extern void ar_bulk_insert_prepare(BulkInsert *insert);
 extern uint64 ar_bulk_insert(BulkInsert *insert);
 extern List *ar_bulk_insert_columns(Relation target, const char *query, TupleDesc *desc);
+extern List *ar_bulk_insert_columns_but(Relation target, const char *query, const char *key,
+										TupleDesc *desc);
 extern SelectStmt *ar_bulk_insert_parse(const char *query);
 
 /* ---- bulk_skip.c: the good rows, and a list of the others ---- */
@@ -193,5 +198,10 @@ extern const char *ar_bulk_reason_partition(Relation partition);
 
 extern bool ar_bulk_writer_fits(const ModifyTableState *state);
 extern TupleTableSlot *ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert);
+
+/* ---- bulk_api.c: arguments ---- */
+
+extern void ar_bulk_argument_check(FunctionCallInfo fcinfo, int n, const char *name);
+extern void ar_bulk_argument_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert);
 
 #endif							/* AR_BULK_H */

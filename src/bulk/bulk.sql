@@ -154,3 +154,69 @@ LANGUAGE C STABLE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION algo_ref.bulk_explain(regclass) IS
   'how bulk_insert() would store rows in a table, and why not faster';
+
+-- Loads with a commit per batch -------------------------------------------------
+
+CREATE TABLE algo_ref.bulk_job (
+  id         text COLLATE "C" NOT NULL,
+  role       name NOT NULL,
+  target     text NOT NULL,
+  query      text NOT NULL,
+  key        text NOT NULL,
+  last_key   text NOT NULL,
+  loaded     bigint NOT NULL,
+  batches    integer NOT NULL,
+  started_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  CONSTRAINT bulk_job_pkey PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE algo_ref.bulk_job IS
+  'where loads by key stand that have not come to their end; written only by algo_ref''s functions';
+COMMENT ON COLUMN algo_ref.bulk_job.id IS 'of the role, the target, the key and the query';
+COMMENT ON COLUMN algo_ref.bulk_job.role IS 'role that loads';
+COMMENT ON COLUMN algo_ref.bulk_job.target IS 'what is loaded';
+COMMENT ON COLUMN algo_ref.bulk_job.query IS 'where its rows come from';
+COMMENT ON COLUMN algo_ref.bulk_job.key IS 'column of the query by which it goes on';
+COMMENT ON COLUMN algo_ref.bulk_job.last_key IS 'rows up to this key are loaded';
+COMMENT ON COLUMN algo_ref.bulk_job.loaded IS 'how many rows those are';
+COMMENT ON COLUMN algo_ref.bulk_job.batches IS 'and how many batches';
+COMMENT ON COLUMN algo_ref.bulk_job.started_at IS 'when the first of them began';
+COMMENT ON COLUMN algo_ref.bulk_job.updated_at IS 'when the last of them ended';
+
+REVOKE ALL ON algo_ref.bulk_job FROM PUBLIC;
+
+-- Insert what a query returns, with a commit after each batch.
+--
+-- target            as for algo_ref.bulk_insert()
+-- query             as for algo_ref.bulk_insert_query(); it must not change data
+-- batch_rows        rows of a batch
+-- key               a column of the query that is never NULL, best unique and with
+--                   an index.  Batches then follow it, and where the last one ended
+--                   is remembered with it: called again after a failure or a
+--                   cancel, the same load goes on from there; called again after
+--                   its end, it begins anew.  A key that the target does not have
+--                   is not inserted.  NULL: batches come from one cursor, whose
+--                   rows are kept at the first commit, and a load that fails cannot
+--                   go on
+-- on_conflict, conflict_columns, overriding
+--                   as for algo_ref.bulk_insert()
+-- rows_loaded, batches
+--                   what this call has done: NULL on the way in
+--
+-- Without a key the query sees one moment; with one, each batch its own.  Shown
+-- in pg_stat_progress_copy, and with a key in algo_ref.bulk_job.
+--
+-- Errors: 22004 NULL, also in the key; 22023 batch_rows out of range; 0A000 a
+-- query that changes data; 25001 inside a transaction; 42703 no such column;
+-- 55006 the same load is running.
+CREATE PROCEDURE algo_ref.bulk_load(target regclass, query text, batch_rows bigint DEFAULT 50000, key name DEFAULT NULL,
+  on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL, overriding text DEFAULT NULL,
+  INOUT rows_loaded bigint DEFAULT NULL, INOUT batches int DEFAULT NULL)
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_load'
+LANGUAGE C;
+
+COMMENT ON PROCEDURE algo_ref.bulk_load(regclass, text, bigint, name, text, name[], text, bigint, int) IS
+  'insert the rows of a query with a commit after each batch, resumable by key';
+
+REVOKE ALL ON PROCEDURE algo_ref.bulk_load(regclass, text, bigint, name, text, name[], text, bigint, int) FROM PUBLIC;

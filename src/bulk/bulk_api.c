@@ -14,12 +14,10 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-static void check_given(FunctionCallInfo fcinfo, int n, const char *name);
 static Relation open_target(Oid target, LOCKMODE lockmode);
 static int	choice_argument(FunctionCallInfo fcinfo, int n, const char *name,
 							const char *const *choices, const char *hint);
 static List *names_argument(FunctionCallInfo fcinfo, int n);
-static void read_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert);
 static bool ignores_unknown_keys(FunctionCallInfo fcinfo, int n);
 static bool skips_errors(FunctionCallInfo fcinfo, int n);
 static Datum finish_insert(BulkInsert *insert, bool skips);
@@ -40,9 +38,9 @@ insert_text(FunctionCallInfo fcinfo, bool takes_lines)
 	text	   *rows;
 	bool		skips;
 
-	check_given(fcinfo, 0, "target");
-	check_given(fcinfo, 1, "rows");
-	read_options(fcinfo, 2, &insert);
+	ar_bulk_argument_check(fcinfo, 0, "target");
+	ar_bulk_argument_check(fcinfo, 1, "rows");
+	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = skips_errors(fcinfo, 6);
 	rows = PG_GETARG_TEXT_PP(1);
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
@@ -79,9 +77,9 @@ algo_ref_bulk_insert_jsonb(PG_FUNCTION_ARGS)
 	BulkInsert	insert = {0};
 	bool		skips;
 
-	check_given(fcinfo, 0, "target");
-	check_given(fcinfo, 1, "rows");
-	read_options(fcinfo, 2, &insert);
+	ar_bulk_argument_check(fcinfo, 0, "target");
+	ar_bulk_argument_check(fcinfo, 1, "rows");
+	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = skips_errors(fcinfo, 6);
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_jsonb(insert.target, PG_GETARG_DATUM(1),
@@ -99,9 +97,9 @@ algo_ref_bulk_insert_array(PG_FUNCTION_ARGS)
 	BulkInsert	insert = {0};
 	bool		skips;
 
-	check_given(fcinfo, 0, "target");
-	check_given(fcinfo, 1, "rows");
-	read_options(fcinfo, 2, &insert);
+	ar_bulk_argument_check(fcinfo, 0, "target");
+	ar_bulk_argument_check(fcinfo, 1, "rows");
+	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = skips_errors(fcinfo, 6);
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_array(insert.target, PG_GETARG_DATUM(1),
@@ -121,9 +119,9 @@ algo_ref_bulk_insert_query(PG_FUNCTION_ARGS)
 	bool		skips;
 	char	   *query;
 
-	check_given(fcinfo, 0, "target");
-	check_given(fcinfo, 1, "query");
-	read_options(fcinfo, 2, &insert);
+	ar_bulk_argument_check(fcinfo, 0, "target");
+	ar_bulk_argument_check(fcinfo, 1, "query");
+	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = skips_errors(fcinfo, 5);
 	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
@@ -151,8 +149,8 @@ algo_ref_bulk_insert_returning(PG_FUNCTION_ARGS)
 				errcode(ERRCODE_DATATYPE_MISMATCH),
 				errmsg("the first argument must have the row type of a table"),
 				errhint("Write NULL::name_of_the_table."));
-	check_given(fcinfo, 1, "rows");
-	read_options(fcinfo, 2, &insert);
+	ar_bulk_argument_check(fcinfo, 1, "rows");
+	ar_bulk_argument_options(fcinfo, 2, &insert);
 	rows = PG_GETARG_TEXT_PP(1);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	insert.returning = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
@@ -174,7 +172,7 @@ algo_ref_bulk_explain(PG_FUNCTION_ARGS)
 	List	   *reasons;
 	ListCell   *cell;
 
-	check_given(fcinfo, 0, "target");
+	ar_bulk_argument_check(fcinfo, 0, "target");
 	InitMaterializedSRF(fcinfo, 0);
 	target = open_target(PG_GETARG_OID(0), AccessShareLock);
 	reasons = ar_bulk_reasons(target);
@@ -211,8 +209,11 @@ put_reason(ReturnSetInfo *result, const char *way, const char *reason)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static void
-check_given(FunctionCallInfo fcinfo, int n, const char *name)
+/*
+ * Raise 22004 for an argument that is NULL.
+ */
+void
+ar_bulk_argument_check(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	if (PG_ARGISNULL(n))
 		ereport(ERROR,
@@ -243,13 +244,16 @@ open_target(Oid target, LOCKMODE lockmode)
 	}
 }
 
-static void
-read_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert)
+/*
+ * Read on_conflict, conflict_columns and overriding.
+ */
+void
+ar_bulk_argument_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert)
 {
 	static const char *const conflicts[] = {"error", "nothing", "update", NULL};
 	static const char *const overridings[] = {"system", "user", NULL};
 
-	check_given(fcinfo, first, "on_conflict");
+	ar_bulk_argument_check(fcinfo, first, "on_conflict");
 	insert->on_conflict = choice_argument(fcinfo, first, "on_conflict", conflicts,
 										  "It is error, nothing or update.");
 	insert->conflict_columns = names_argument(fcinfo, first + 1);
@@ -267,7 +271,7 @@ ignores_unknown_keys(FunctionCallInfo fcinfo, int n)
 {
 	static const char *const choices[] = {"error", "ignore", NULL};
 
-	check_given(fcinfo, n, "unknown_keys");
+	ar_bulk_argument_check(fcinfo, n, "unknown_keys");
 	return choice_argument(fcinfo, n, "unknown_keys", choices, "It is error or ignore.") == 1;
 }
 
@@ -276,7 +280,7 @@ skips_errors(FunctionCallInfo fcinfo, int n)
 {
 	static const char *const choices[] = {"error", "skip", NULL};
 
-	check_given(fcinfo, n, "on_error");
+	ar_bulk_argument_check(fcinfo, n, "on_error");
 	return choice_argument(fcinfo, n, "on_error", choices, "It is error or skip.") == 1;
 }
 

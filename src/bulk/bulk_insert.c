@@ -216,6 +216,15 @@ is_row_known(const BulkInsert *insert)
 List *
 ar_bulk_insert_columns(Relation target, const char *query, TupleDesc *desc)
 {
+	return ar_bulk_insert_columns_but(target, query, NULL, desc);
+}
+
+/*
+ * The same, without one that is left out if the target does not have it.
+ */
+List *
+ar_bulk_insert_columns_but(Relation target, const char *query, const char *key, TupleDesc *desc)
+{
 	RawStmt    *raw = makeNode(RawStmt);
 	List	   *names = NIL;
 	ListCell   *cell;
@@ -229,13 +238,14 @@ ar_bulk_insert_columns(Relation target, const char *query, TupleDesc *desc)
 
 		if (entry->resjunk)
 			continue;
-		if (get_attnum(RelationGetRelid(target), entry->resname) <= 0)
+		if (get_attnum(RelationGetRelid(target), entry->resname) > 0)
+			names = lappend(names, entry->resname);
+		else if (key == NULL || strcmp(key, entry->resname) != 0)
 			ereport(ERROR,
 					errcode(ERRCODE_UNDEFINED_COLUMN),
 					errmsg("column \"%s\" of relation \"%s\" does not exist",
 						   entry->resname, RelationGetRelationName(target)),
 					errhint("The query's columns are matched by name; name them with AS."));
-		names = lappend(names, entry->resname);
 	}
 	if (desc != NULL)
 		*desc = ExecCleanTypeFromTL(analyzed->targetList);

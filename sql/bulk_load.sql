@@ -1,0 +1,121 @@
+-- Loads with a commit per batch.
+
+SET client_min_messages = warning;
+CREATE SCHEMA bulk;
+RESET client_min_messages;
+SET search_path = bulk, public;
+CREATE TABLE source (id int PRIMARY KEY, name text, made timestamptz, place uuid);
+INSERT INTO source SELECT i, 'name ' || i, '2024-01-01'::timestamptz + i * '1 hour'::interval, md5(i::text)::uuid FROM generate_series(1, 1000) i;
+CREATE TABLE item (id int PRIMARY KEY, name text);
+-- each batch leaves a line: the transaction that it was
+CREATE TABLE batch (xid xid8, rows bigint);
+CREATE FUNCTION count_batch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO bulk.batch SELECT pg_current_xact_id(), count(*) FROM new_rows;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER batch AFTER INSERT ON item REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_batch();
+
+--
+-- By key
+--
+
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id');
+SELECT rows, count(*) OVER (PARTITION BY xid) FROM batch ORDER BY xid;
+SELECT count(*), min(id), max(id), count(DISTINCT name) FROM item;
+SELECT count(*) FROM algo_ref.bulk_job;
+-- again from the beginning
+\set VERBOSITY terse
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id');
+\set VERBOSITY default
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id', 'nothing');
+CALL algo_ref.bulk_load('item', 'SELECT id, upper(name) AS name FROM bulk.source', 300, 'id', 'update');
+SELECT count(*) FROM item WHERE name LIKE 'NAME%';
+-- a load that fails goes on where it was
+TRUNCATE item;
+UPDATE source SET name = NULL WHERE id = 700;
+ALTER TABLE item ALTER name SET NOT NULL;
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id');
+SELECT count(*) FROM item;
+SELECT target, query, key, last_key, loaded, batches, updated_at >= started_at AS in_order FROM algo_ref.bulk_job;
+UPDATE source SET name = 'name 700' WHERE id = 700;
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id');
+SELECT count(*) FROM item;
+SELECT count(*) FROM algo_ref.bulk_job;
+-- another batch size, and another key, of every kind
+CREATE TABLE copied (LIKE source);
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source', 999, 'place');
+SET datestyle = 'SQL, DMY';
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source', 170, 'made');
+RESET datestyle;
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source -- a comment', 1000, 'name');
+SELECT count(*), count(DISTINCT id), count(DISTINCT copied) FROM copied;
+-- a key that is not inserted, and is there more than once
+TRUNCATE copied;
+CALL algo_ref.bulk_load('copied', 'SELECT id / 10 AS tens, id FROM bulk.source', 95, 'tens');
+SELECT count(*), count(DISTINCT id) FROM copied;
+
+--
+-- By cursor
+--
+
+TRUNCATE item, batch;
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source ORDER BY name', 400);
+SELECT rows, count(*) OVER (PARTITION BY xid) FROM batch ORDER BY xid;
+SELECT count(*) FROM item;
+-- from the table itself: the rows of one moment
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.copied', 300);
+SELECT count(*) FROM copied;
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.copied WHERE false', 300);
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.copied WHERE false', 300, 'id');
+-- what was committed before a failure stays
+TRUNCATE item;
+CALL algo_ref.bulk_load('item', 'SELECT id, nullif(name, ''name 900'') AS name FROM bulk.source ORDER BY id', 400);
+SELECT count(*) FROM item;
+-- inside other procedures that may commit
+TRUNCATE item;
+DO $$
+DECLARE
+  loaded bigint;
+  batches int;
+BEGIN
+  CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 250, rows_loaded => loaded, batches => batches);
+  RAISE NOTICE '% rows in % batches', loaded, batches;
+END $$;
+
+--
+-- Errors
+--
+
+\set VERBOSITY terse
+CALL algo_ref.bulk_load(NULL, 'SELECT 1');
+CALL algo_ref.bulk_load('item', NULL);
+CALL algo_ref.bulk_load('item', 'SELECT 1', NULL);
+CALL algo_ref.bulk_load('item', 'SELECT 1', 0);
+CALL algo_ref.bulk_load('item', 'SELECT 1', 10000000000);
+CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10, 'nosuch');
+CALL algo_ref.bulk_load('item', 'SELECT id, place FROM bulk.source', 10, 'id');
+CALL algo_ref.bulk_load('item', 'SELECT id, place FROM bulk.source', 10);
+CALL algo_ref.bulk_load('item', 'SELECT nullif(id, 5) AS id FROM bulk.source', 10, 'id');
+CALL algo_ref.bulk_load('item', 'DELETE FROM bulk.source RETURNING id', 10);
+CALL algo_ref.bulk_load('item', 'WITH gone AS (DELETE FROM bulk.source RETURNING id) SELECT id FROM gone', 10);
+CALL algo_ref.bulk_load('item', 'SELECT 1 AS id; SELECT 2 AS id', 10);
+CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10, 'id', 'ignore');
+BEGIN;
+CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10);
+ROLLBACK;
+DO $$
+DECLARE
+  loaded bigint;
+  batches int;
+BEGIN
+  INSERT INTO bulk.item VALUES (-1, 'x');
+  CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10, rows_loaded => loaded, batches => batches);
+END $$;
+\set VERBOSITY default
+SELECT count(*) FROM source;
+
+SET client_min_messages = warning;
+DROP SCHEMA bulk CASCADE;
+RESET client_min_messages;
+RESET search_path;
