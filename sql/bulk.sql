@@ -1,4 +1,8 @@
 -- Bulk insert: the same as INSERT, in one call.
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS algo_ref CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION algo_ref;
 
 SET client_min_messages = warning;
 CREATE SCHEMA bulk;

@@ -1,5 +1,9 @@
 -- Index entries of bulk inserts: collected, sorted, put into leaves several at
 -- once.  What they find and refuse is what INSERT would.
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS algo_ref CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION algo_ref;
 
 SET client_min_messages = warning;
 CREATE SCHEMA bulk_index;

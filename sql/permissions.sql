@@ -105,8 +105,7 @@ SELECT state() AS before \gset
 -- without anything
 SET ROLE regress_algo_ref_nobody;
 SELECT outcome(command) AS outcome, count(*) FROM calls GROUP BY 1 ORDER BY 1;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,model,status,progress}'::text[]) AS t;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,bulk_job,status,progress}'::text[]) AS t;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome FROM unnest('{script,version,log,hook,head_summary,job,bulk_job,model,status,progress}'::text[]) AS t;
 RESET ROLE;
 -- who may use the schema
 GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_nobody, regress_algo_ref_reader;
@@ -119,8 +118,7 @@ RESET ROLE;
 GRANT SELECT ON ALL TABLES IN SCHEMA algo_ref TO regress_algo_ref_reader;
 SET ROLE regress_algo_ref_reader;
 SELECT outcome(command) AS outcome, call FROM calls ORDER BY id;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,model,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
-SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,bulk_job,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
+SELECT outcome('TABLE algo_ref.' || t) AS outcome, t FROM unnest('{script,version,log,hook,head_summary,job,bulk_job,model,status,progress}'::text[]) WITH ORDINALITY AS u (t, n) ORDER BY n;
 SELECT outcome(c) AS outcome, c FROM unnest(ARRAY[
   'DELETE FROM algo_ref.script', 'DELETE FROM algo_ref.version', 'DELETE FROM algo_ref.log', 'DELETE FROM algo_ref.hook',
   'UPDATE algo_ref.script SET upgrade = ''DROP''', 'INSERT INTO algo_ref.version VALUES (''public'', ''two'', 1, now())',

@@ -2,7 +2,10 @@
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_algo_ref_app, "regress_algo_ref Odd";
 RESET client_min_messages;
-CREATE EXTENSION IF NOT EXISTS algo_ref;
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS algo_ref CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION algo_ref;
 SET application_name = 'regress session';
 
 --

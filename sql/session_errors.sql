@@ -1,5 +1,8 @@
 -- Connections and transactions: wrong input, as SQLSTATEs where the words do not matter.
-CREATE EXTENSION IF NOT EXISTS algo_ref;
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS algo_ref CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION algo_ref;
 \set VERBOSITY sqlstate
 
 SELECT algo_ref.pool_status(NULL);

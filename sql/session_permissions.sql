@@ -2,7 +2,10 @@
 SET client_min_messages = warning;
 DROP ROLE IF EXISTS regress_algo_ref_super, regress_algo_ref_monitor, regress_algo_ref_plain, regress_algo_ref_nobody, regress_algo_ref_signal;
 RESET client_min_messages;
-CREATE EXTENSION IF NOT EXISTS algo_ref;
+SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS algo_ref CASCADE;
+RESET client_min_messages;
+CREATE EXTENSION algo_ref;
 SET application_name = 'regress session';
 CREATE ROLE regress_algo_ref_super SUPERUSER;
 CREATE ROLE regress_algo_ref_monitor IN ROLE pg_monitor;

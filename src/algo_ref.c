@@ -21,7 +21,7 @@ void
 _PG_init(void)
 {
 	ar_autogenerate_init();
-	ar_bulk_init();
+	ar_bulk_index_init();
 	ar_relationship_init();
 	ar_watch_init();
 	MarkGUCPrefixReserved("algo_ref");

@@ -16,7 +16,7 @@
 #include "access/nbtree.h"
 #include "access/table.h"
 #include "access/tableam.h"
-#include "bulk/bulk_index.h"
+#include "bulk/bulk.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "commands/trigger.h"

@@ -30,7 +30,7 @@
 #include "access/nbtree.h"
 #include "access/nbtxlog.h"
 #include "access/xloginsert.h"
-#include "bulk/bulk_index.h"
+#include "bulk/bulk.h"
 #include "common/compat.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"

@@ -13,7 +13,7 @@
 #include "postgres.h"
 
 #include "access/nbtree.h"
-#include "bulk/bulk_index.h"
+#include "bulk/bulk.h"
 #include "common/compat.h"
 #include "miscadmin.h"
 #include "port/pg_bswap.h"

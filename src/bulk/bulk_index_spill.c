@@ -6,7 +6,7 @@
  */
 #include "postgres.h"
 
-#include "bulk/bulk_index.h"
+#include "bulk/bulk.h"
 #include "miscadmin.h"
 #include "storage/buffile.h"
 #include "utils/memutils.h"

@@ -14,7 +14,6 @@
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "bulk/bulk.h"
-#include "bulk/bulk_index.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
 #include "executor/execPartition.h"
