@@ -1,5 +1,5 @@
 \echo
-\echo '9. The database, dumped and restored: scripts, state and log came along'
+\echo '12. The database, dumped and restored: scripts, state and log came along'
 \echo
 SET client_min_messages = warning;
 SELECT revision, message, is_head FROM algo_ref.current();
