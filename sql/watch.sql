@@ -271,6 +271,11 @@ BEGIN
   END LOOP;
 END $$;
 SELECT * FROM found();
+-- with a function in SQL for the lookup
+CREATE FUNCTION titles(u int) RETURNS SETOF text LANGUAGE sql AS 'SELECT title FROM posts WHERE user_id = u';
+SELECT loop_over('SELECT id FROM users', 'SELECT * FROM titles(r.id)');
+SELECT relationship, times, statement, source, function FROM algo_ref.n1_report();
+SELECT * FROM found();
 -- with an exception caught in each round
 DO $$
 DECLARE

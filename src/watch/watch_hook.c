@@ -181,6 +181,10 @@ begin_statement(QueryDesc *query)
 	if (plan->rowMarks != NIL || plan->hasModifyingCTE)
 		return;
 
+	/* what another module reads for itself, as prefetch does, it has chosen */
+	if (query->dest && query->dest->mydest == DestNone && query->dest != None_Receiver)
+		return;
+
 	/* one row is no list, unless it belongs to what was found in one */
 	is_single = returns_one_row(query->planstate);
 	if (is_single && ar_watch_source_count == 0)
