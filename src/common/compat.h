@@ -288,4 +288,11 @@ ar_bt_max_item_size(Page page)
 #endif
 }
 
+/*
+ * 18 keeps each NOT NULL as a constraint with a name.
+ */
+#if PG_VERSION_NUM >= 180000
+#define AR_NOT_NULL_IS_CONSTRAINT
+#endif
+
 #endif							/* AR_COMPAT_H */

@@ -35,6 +35,8 @@ typedef enum SchemaKind
 	AR_SCHEMA_FUNCTION,
 	AR_SCHEMA_AGGREGATE,
 	AR_SCHEMA_DEFAULT,
+	AR_SCHEMA_INHERITED_COLUMN, /* what a table says of a column that its parent
+								 * has */
 	AR_SCHEMA_SEQUENCE_OWNER,
 	AR_SCHEMA_CONSTRAINT,
 	AR_SCHEMA_FOREIGN_KEY,
@@ -48,7 +50,7 @@ typedef enum SchemaKind
 } SchemaKind;
 
 #define AR_SCHEMA_KINDS (AR_SCHEMA_UNMANAGED + 1)
-#define AR_SCHEMA_ATTRIBUTES_MAX 24
+#define AR_SCHEMA_ATTRIBUTES_MAX 28
 
 typedef struct SchemaObject
 {
@@ -212,6 +214,9 @@ extern void ar_schema_create(SchemaAction *action, const SchemaObject *object,
 extern void ar_schema_drop(SchemaAction *action, const SchemaObject *object);
 extern bool ar_schema_is_inline(const SchemaObject *object);
 extern List *ar_schema_name_list(const char *names);
+extern const char *ar_schema_only(const SchemaObject *table);
+extern void ar_schema_add_not_null(SchemaAction *action, const SchemaObject *column);
+extern int	ar_schema_name_length(const char *text);
 extern char *ar_schema_name(const SchemaObject *object);
 extern char *ar_schema_place_name(const SchemaObject *object);
 extern char *ar_schema_comment_name(const SchemaObject *object);

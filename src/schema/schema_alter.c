@@ -29,10 +29,13 @@ static bool is_assignable(const SchemaObject *from, const SchemaObject *to);
 static bool needs_type(const SchemaObject *column);
 static void alter_identity(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
 						   const char *start);
-static char *not_null_name(const SchemaObject *column);
-static const char *not_null_rest(const SchemaObject *column);
-static void alter_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
-						   const char *start);
+static void alter_domain_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_inherited(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static const char *parent_default(const SchemaObject *column);
+static void alter_settings(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void alter_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static bool alter_not_null_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static bool is_unproved(const SchemaObject *column);
 static void alter_view(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_policy(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
@@ -72,6 +75,7 @@ ar_schema_can_alter(const SchemaObject *from, const SchemaObject *to)
 		case AR_SCHEMA_SEQUENCE_OWNER:
 		case AR_SCHEMA_REPLICA_IDENTITY:
 		case AR_SCHEMA_EXTENSION:
+		case AR_SCHEMA_INHERITED_COLUMN:
 			return true;
 		case AR_SCHEMA_ENUM:
 			return is_subsequence(labels_of(from), labels_of(to));
@@ -146,6 +150,9 @@ ar_schema_alter(SchemaAction *action, const SchemaObject *from, const SchemaObje
 			break;
 		case AR_SCHEMA_COLUMN:
 			alter_column(action, from, to);
+			break;
+		case AR_SCHEMA_INHERITED_COLUMN:
+			alter_inherited(action, from, to);
 			break;
 		case AR_SCHEMA_VIEW:
 			alter_view(action, from, to);
@@ -264,13 +271,32 @@ alter_domain(SchemaAction *action, const SchemaObject *from, const SchemaObject 
 		else
 			ar_schema_say(action, "ALTER DOMAIN %s DROP DEFAULT", name);
 	}
-	if (!ar_schema_same(from, to, "not_null"))
-	{
-		ar_schema_say(action, "ALTER DOMAIN %s %s NOT NULL", name,
-					  ar_schema_flag(to, "not_null") ? "SET" : "DROP");
-		if (ar_schema_flag(to, "not_null"))
-			ar_schema_warn(action, AR_HAZARD_SCANS);
-	}
+	alter_domain_not_null(action, from, to);
+}
+
+static void
+alter_domain_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	char	   *name = ar_schema_name(to);
+	bool		was = ar_schema_flag(from, "not_null");
+	bool		is = ar_schema_flag(to, "not_null");
+	const char *constraint = ar_schema_value(to, "not_null_constraint");
+
+	if (was && !is)
+		ar_schema_say(action, "ALTER DOMAIN %s DROP NOT NULL", name);
+	else if (was && !ar_schema_same(from, to, "not_null_constraint"))
+		ar_schema_say(action, "ALTER DOMAIN %s RENAME CONSTRAINT %s TO %s", name,
+					  ar_schema_value(from, "_not_null_name"), ar_schema_value(to, "_not_null_name"));
+	else if (is && !was && constraint)
+		ar_schema_say(action, "ALTER DOMAIN %s ADD CONSTRAINT %s NOT NULL", name, constraint);
+	else if (is && !was)
+		ar_schema_say(action, "ALTER DOMAIN %s SET NOT NULL", name);
+	if (is && !was)
+		ar_schema_warn(action, AR_HAZARD_SCANS);
+	if (is && !ar_schema_same(from, to, "not_null_comment"))
+		ar_schema_say(action, "COMMENT ON CONSTRAINT %s ON DOMAIN %s IS %s", ar_schema_value(to, "_not_null_name"),
+					  name, ar_schema_value(to, "not_null_comment") ?
+					  quote_literal_cstr(ar_schema_value(to, "not_null_comment")) : "NULL");
 }
 
 static void
@@ -393,24 +419,90 @@ alter_column(SchemaAction *action, const SchemaObject *from, const SchemaObject 
 			ar_schema_say(action, "%s DROP IDENTITY", start);
 		if (ar_schema_retypes(from, to) || from->retyped)
 			alter_column_type(action, from, to);
-		alter_not_null(action, from, to, start);
+		alter_not_null(action, from, to);
 		alter_identity(action, from, to, start);
-		if (!ar_schema_same(from, to, "storage"))
-			ar_schema_say(action, "%s SET STORAGE %s", start, ar_schema_value(to, "storage") ?
-						  ar_schema_value(to, "storage") :
-						  ar_schema_value(to, "_type_storage")[0] == 'p' ? "PLAIN" :
-						  ar_schema_value(to, "_type_storage")[0] == 'm' ? "MAIN" :
-						  ar_schema_value(to, "_type_storage")[0] == 'e' ? "EXTERNAL" : "EXTENDED");
-		if (!ar_schema_same(from, to, "compression"))
-			ar_schema_say(action, "%s SET COMPRESSION %s", start, ar_schema_value(to, "compression") ?
-						  ar_schema_value(to, "compression") : "default");
-		if (!ar_schema_same(from, to, "foreign_options"))
-			alter_options(action, psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s", ar_schema_place_name(to),
-										   quote_identifier(to->name)),
-						  ar_schema_value(from, "foreign_options"), ar_schema_value(to, "foreign_options"),
-						  true);
-		alter_options(action, start, ar_schema_value(from, "options"), ar_schema_value(to, "options"), false);
+		alter_settings(action, from, to);
+		return;
 	}
+	if (!ar_schema_same(from, to, "statistics"))
+		ar_schema_say(action, "%s SET STATISTICS %s", start, ar_schema_value(to, "statistics") ?
+					  ar_schema_value(to, "statistics") : "-1");
+}
+
+/*
+ * What a table says of a column of its parent's.
+ */
+static void
+alter_inherited(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	const char *expression = ar_schema_value(to, "default");
+	char	   *start = psprintf("ALTER TABLE %s ALTER COLUMN %s", ar_schema_place_name(to),
+								 quote_identifier(to->name));
+
+	alter_not_null(action, from, to);
+	if (!ar_schema_same(from, to, "default") || !ar_schema_same(from, to, "no_default"))
+	{
+		if (ar_schema_flag(to, "_is_generated"))
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("%s is generated otherwise than its parent's", to->identity),
+					errhint("Write this revision by hand."));
+		if (expression)
+			ar_schema_say(action, "%s SET DEFAULT %s", start, expression);
+		else if (ar_schema_flag(to, "no_default"))
+			ar_schema_say(action, "%s DROP DEFAULT", start);
+		else if ((expression = parent_default(to)) != NULL)
+			ar_schema_say(action, "%s SET DEFAULT %s", start, expression);
+		else
+			ar_schema_say(action, "%s DROP DEFAULT", start);
+	}
+	alter_settings(action, from, to);
+}
+
+/*
+ * The default that the parent has for a column, or NULL.
+ */
+static const char *
+parent_default(const SchemaObject *column)
+{
+	ListCell   *cell;
+
+	foreach(cell, column->needs)
+	{
+		const SchemaObject *need = lfirst(cell);
+
+		if (need->kind == AR_SCHEMA_DEFAULT)
+			return ar_schema_value(need, "expression");
+		if (need->kind == AR_SCHEMA_INHERITED_COLUMN && ar_schema_value(need, "default"))
+			return ar_schema_value(need, "default");
+	}
+	return NULL;
+}
+
+/*
+ * How a column is stored and looked at.
+ */
+static void
+alter_settings(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	char	   *start = psprintf("ALTER TABLE %s%s ALTER COLUMN %s", ar_schema_only(to->parent),
+								 ar_schema_place_name(to), quote_identifier(to->name));
+
+	if (!ar_schema_same(from, to, "storage"))
+		ar_schema_say(action, "%s SET STORAGE %s", start, ar_schema_value(to, "storage") ?
+					  ar_schema_value(to, "storage") :
+					  ar_schema_value(to, "_type_storage")[0] == 'p' ? "PLAIN" :
+					  ar_schema_value(to, "_type_storage")[0] == 'm' ? "MAIN" :
+					  ar_schema_value(to, "_type_storage")[0] == 'e' ? "EXTERNAL" : "EXTENDED");
+	if (!ar_schema_same(from, to, "compression"))
+		ar_schema_say(action, "%s SET COMPRESSION %s", start, ar_schema_value(to, "compression") ?
+					  ar_schema_value(to, "compression") : "default");
+	if (!ar_schema_same(from, to, "foreign_options"))
+		alter_options(action, psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s", ar_schema_place_name(to),
+									   quote_identifier(to->name)),
+					  ar_schema_value(from, "foreign_options"), ar_schema_value(to, "foreign_options"),
+					  true);
+	alter_options(action, start, ar_schema_value(from, "options"), ar_schema_value(to, "options"), false);
 	if (!ar_schema_same(from, to, "statistics"))
 		ar_schema_say(action, "%s SET STATISTICS %s", start, ar_schema_value(to, "statistics") ?
 					  ar_schema_value(to, "statistics") : "-1");
@@ -507,74 +599,71 @@ needs_type(const SchemaObject *column)
 	return false;
 }
 
-/*
- * The name of a constraint for NOT NULL; where the model has none, it is the
- * usual one.
- */
-static char *
-not_null_name(const SchemaObject *column)
-{
-	const char *constraint = ar_schema_value(column, "not_null_constraint");
-
-	if (constraint[0] == '\0' || constraint[0] == ' ')
-		return pstrdup(quote_identifier(psprintf("%.63s", psprintf("%s_%s_not_null", column->parent->name,
-																   column->name))));
-	return pnstrdup(constraint, not_null_rest(column) - constraint);
-}
-
-/*
- * What stands behind its name.
- */
-static const char *
-not_null_rest(const SchemaObject *column)
-{
-	const char *constraint = ar_schema_value(column, "not_null_constraint");
-
-	return constraint[0] == '"' ? strrchr(constraint, '"') + 1 : constraint + strcspn(constraint, " ");
-}
-
 static void
-alter_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to, const char *start)
+alter_not_null(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
 {
 	bool		was = ar_schema_flag(from, "not_null");
 	bool		is = ar_schema_flag(to, "not_null");
-	const char *constraint = ar_schema_value(to, "not_null_constraint");
 
-	if (was == is && ar_schema_same(from, to, "not_null_constraint"))
-		return;
-	if (was && is && ar_schema_value(from, "not_null_constraint") && constraint &&
-		strcmp(not_null_rest(from), not_null_rest(to)) == 0)
+	if (was && is && !ar_schema_same(from, to, "not_null_constraint") && alter_not_null_constraint(action, from, to))
+		was = is;
+	else if (was != is || !ar_schema_same(from, to, "not_null_constraint"))
 	{
-		ar_schema_say(action, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", ar_schema_place_name(to),
-					  not_null_name(from), not_null_name(to));
-		return;
-	}
-	if (was)
-		ar_schema_say(action, "%s DROP NOT NULL", start);
-	if (is && constraint && constraint[0])
-	{
-		char	   *table = ar_schema_place_name(to);
-
-		/* without a name the server chooses the usual one */
-		if (constraint[0] == ' ')
-			ar_schema_say(action, "ALTER TABLE %s ADD NOT NULL %s%s", table, quote_identifier(to->name),
-						  constraint);
-		else
+		if (was)
+			ar_schema_say(action, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", ar_schema_place_name(to),
+						  quote_identifier(to->name));
+		if (is)
+			ar_schema_add_not_null(action, to);
+		if (is && !is_unproved(to))
 		{
-			int			length = constraint[0] == '"' ? strrchr(constraint, '"') - constraint + 1 :
-			strcspn(constraint, " ");
-
-			ar_schema_say(action, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s%s", table,
-						  pnstrdup(constraint, length), quote_identifier(to->name), &constraint[length]);
+			ar_schema_warn(action, AR_HAZARD_SCANS);
+			ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 		}
 	}
-	else if (is)
-		ar_schema_say(action, "%s SET NOT NULL", start);
-	if (is)
+	if (is && !ar_schema_same(from, to, "not_null_comment"))
+		ar_schema_say(action, "COMMENT ON CONSTRAINT %s ON %s IS %s", ar_schema_value(to, "_not_null_name"),
+					  ar_schema_place_name(to), ar_schema_value(to, "not_null_comment") ?
+					  quote_literal_cstr(ar_schema_value(to, "not_null_comment")) : "NULL");
+}
+
+/*
+ * The name and the properties of a NOT NULL constraint that stays; false if it
+ * has to be made again.
+ */
+static bool
+alter_not_null_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	const char *old = ar_schema_value(from, "not_null_constraint");
+	const char *new = ar_schema_value(to, "not_null_constraint");
+	const char *name = ar_schema_value(to, "_not_null_name");
+	bool		was_inherited = strstr(&old[ar_schema_name_length(old)], " NO INHERIT") == NULL;
+	bool		is_inherited = strstr(&new[ar_schema_name_length(new)], " NO INHERIT") == NULL;
+
+	if (!is_unproved(from) && is_unproved(to))
+		return false;
+	if (!ar_schema_same(from, to, "_not_null_name"))
+		ar_schema_say(action, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", ar_schema_place_name(to),
+					  ar_schema_value(from, "_not_null_name"), name);
+	if (was_inherited != is_inherited)
+		ar_schema_say(action, "ALTER TABLE %s ALTER CONSTRAINT %s %s", ar_schema_place_name(to), name,
+					  is_inherited ? "INHERIT" : "NO INHERIT");
+	if (is_unproved(from) && !is_unproved(to))
 	{
+		ar_schema_say(action, "ALTER TABLE %s VALIDATE CONSTRAINT %s", ar_schema_place_name(to), name);
 		ar_schema_warn(action, AR_HAZARD_SCANS);
-		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 	}
+	return true;
+}
+
+/*
+ * Is the column's NOT NULL only for rows to come?
+ */
+static bool
+is_unproved(const SchemaObject *column)
+{
+	const char *constraint = ar_schema_value(column, "not_null_constraint");
+
+	return constraint && strstr(&constraint[ar_schema_name_length(constraint)], " NOT VALID");
 }
 
 static void

@@ -38,7 +38,7 @@ static bool is_reborn(const SchemaObject *object, const SchemaModel *to);
 static bool still_needs(const SchemaObject *object, const SchemaObject *need);
 static void follow_parents(SchemaModel *from, SchemaModel *to);
 static List *make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
-static SchemaObject *column_of(const SchemaObject *sequence);
+static SchemaObject *column_of(const SchemaObject *object);
 static SchemaAction *new_action(SchemaOperation operation, SchemaObject *object);
 static void add_edges(SchemaModel *from, SchemaModel *to);
 static void add_edge(SchemaAction *first, SchemaAction *second);
@@ -280,6 +280,7 @@ user_has_to_go(const SchemaObject *object, const SchemaObject *user)
 		case AR_SCHEMA_SEQUENCE:
 		case AR_SCHEMA_TABLE:
 		case AR_SCHEMA_REPLICA_IDENTITY:
+		case AR_SCHEMA_INHERITED_COLUMN:
 			return false;
 		case AR_SCHEMA_COLUMN:
 			return ar_schema_value(user, "generated") != NULL && user->parent == object->parent;
@@ -503,17 +504,29 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 }
 
 /*
- * The column that a sequence belongs to, and with which it is dropped; NULL if
- * there is none or if it stays.
+ * The column that a sequence, or an inherited column, belongs to, and with
+ * which it is dropped; NULL if there is none or if it stays.
  */
 static SchemaObject *
-column_of(const SchemaObject *sequence)
+column_of(const SchemaObject *object)
 {
 	ListCell   *cell;
 
-	if (sequence->kind != AR_SCHEMA_SEQUENCE || sequence->parts == NIL)
+	if (object->kind == AR_SCHEMA_INHERITED_COLUMN)
+	{
+		foreach(cell, object->needs)
+		{
+			SchemaObject *need = lfirst(cell);
+
+			if ((need->kind == AR_SCHEMA_COLUMN || need->kind == AR_SCHEMA_INHERITED_COLUMN) &&
+				(need->change == CHANGE_DROP || need->change == CHANGE_REPLACE))
+				return need->goes_with ? need->goes_with : need;
+		}
 		return NULL;
-	foreach(cell, ((SchemaObject *) linitial(sequence->parts))->needs)
+	}
+	if (object->kind != AR_SCHEMA_SEQUENCE || object->parts == NIL)
+		return NULL;
+	foreach(cell, ((SchemaObject *) linitial(object->parts))->needs)
 	{
 		SchemaObject *need = lfirst(cell);
 

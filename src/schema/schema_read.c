@@ -68,6 +68,7 @@ static const Oid kind_class[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_FUNCTION] = ProcedureRelationId,
 	[AR_SCHEMA_AGGREGATE] = ProcedureRelationId,
 	[AR_SCHEMA_DEFAULT] = AttrDefaultRelationId,
+	[AR_SCHEMA_INHERITED_COLUMN] = RelationRelationId,
 	[AR_SCHEMA_SEQUENCE_OWNER] = RelationRelationId,
 	[AR_SCHEMA_CONSTRAINT] = ConstraintRelationId,
 	[AR_SCHEMA_FOREIGN_KEY] = ConstraintRelationId,
@@ -96,6 +97,7 @@ static const char *const kind_name[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_FUNCTION] = "function",
 	[AR_SCHEMA_AGGREGATE] = "aggregate",
 	[AR_SCHEMA_DEFAULT] = "default of column",
+	[AR_SCHEMA_INHERITED_COLUMN] = "inherited column",
 	[AR_SCHEMA_SEQUENCE_OWNER] = "owner of sequence",
 	[AR_SCHEMA_CONSTRAINT] = "constraint",
 	[AR_SCHEMA_FOREIGN_KEY] = "foreign key",
@@ -383,10 +385,6 @@ read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
 			relation = parent;
 		/* a part of what is not in the model */
 		if (object->parent == NULL)
-			goto done;
-		/* the columns of a partition are those of its parent */
-		if (kind == AR_SCHEMA_COLUMN && object->parent->kind == AR_SCHEMA_TABLE &&
-			ar_schema_value(object->parent, "bound"))
 			goto done;
 	}
 	else if (kind == AR_SCHEMA_TABLE)

@@ -25,6 +25,7 @@ typedef struct Dependent
 } Dependent;
 
 static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object);
+static void add_inherited(SchemaObject *column);
 static void add_need(SchemaObject *object, SchemaObject *need);
 
 /* The first member is the address, as in schema_model.c. */
@@ -81,8 +82,45 @@ ar_schema_read_dependencies(SchemaModel *model)
 				add_need(object, index);
 		}
 	}
+	foreach(cell, model->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		if (object->kind == AR_SCHEMA_INHERITED_COLUMN)
+			add_inherited(object);
+	}
 	MemoryContextSwitchTo(old);
 	table_close(rel, AccessShareLock);
+}
+
+/*
+ * A column that is the parent's needs that one, and its default.
+ */
+static void
+add_inherited(SchemaObject *column)
+{
+	ListCell   *cell;
+	ListCell   *part;
+
+	foreach(cell, column->parent->needs)
+	{
+		SchemaObject *table = lfirst(cell);
+
+		if (table->kind != AR_SCHEMA_TABLE)
+			continue;
+		foreach(part, table->parts)
+		{
+			SchemaObject *other = lfirst(part);
+			ListCell   *default_cell;
+
+			if ((other->kind != AR_SCHEMA_COLUMN && other->kind != AR_SCHEMA_INHERITED_COLUMN) ||
+				strcmp(other->name, column->name) != 0)
+				continue;
+			add_need(column, other);
+			foreach(default_cell, other->parts)
+				add_need(column, lfirst(default_cell));
+		}
+	}
 }
 
 static void
@@ -111,6 +149,10 @@ read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *
 		if (object->kind == AR_SCHEMA_SEQUENCE && depend->deptype == DEPENDENCY_AUTO &&
 			depend->refclassid == RelationRelationId)
 			user = linitial(object->parts);
+		/* a column that a table has from its parent, which sees to it */
+		if (depend->classid == RelationRelationId && depend->objsubid != 0 && object->kind == AR_SCHEMA_TABLE &&
+			(user == NULL || user->kind == AR_SCHEMA_INHERITED_COLUMN))
+			continue;
 		/* a column that is not a part of the model by itself */
 		if (user == NULL)
 			user = object;

@@ -24,6 +24,7 @@
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "common/compat.h"
 #include "schema/schema.h"
 
 #define CLASS(id) "'" CppAsString2(id) "'::oid"
@@ -58,6 +59,41 @@
 	"CASE WHEN s.seqmax <> CASE WHEN s.seqincrement > 0 THEN " SEQUENCE_LIMIT " ELSE -1 END THEN ' MAXVALUE ' || s.seqmax END, " \
 	"CASE WHEN s.seqstart <> CASE WHEN s.seqincrement > 0 THEN s.seqmin ELSE s.seqmax END THEN ' START WITH ' || s.seqstart END, " \
 	"CASE WHEN s.seqcache <> 1 THEN ' CACHE ' || s.seqcache END, CASE WHEN s.seqcycle THEN ' CYCLE' END)"
+
+/*
+ * That a column is NOT NULL by what its own table says; that a parent says so
+ * does not count where the column is the parent's.
+ */
+#ifdef AR_NOT_NULL_IS_CONSTRAINT
+#define NOT_NULL "coalesce(n.conislocal, false)"
+#define NOT_NULL_COLUMNS \
+	NOT_NULL " AS not_null, " \
+	"CASE WHEN n.conislocal THEN concat(CASE WHEN n.conname <> left(c.relname || '_' || a.attname || '_not_null', 63) " \
+	"THEN quote_ident(n.conname) END, CASE WHEN n.connoinherit THEN ' NO INHERIT' END, " \
+	"CASE WHEN NOT n.convalidated THEN ' NOT VALID' END) END AS not_null_constraint, " \
+	"(SELECT d.description FROM pg_description d WHERE d.objoid = n.oid AND d.classoid = " \
+	CLASS(ConstraintRelationId) ") AS not_null_comment, quote_ident(n.conname) AS _not_null_name, "
+#define NOT_NULL_JOIN \
+	"LEFT JOIN pg_constraint n ON n.conrelid = c.oid AND n.contype = 'n' AND n.conkey = ARRAY[a.attnum] "
+#define NOT_NULL_SAID NOT_NULL " OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = n.oid AND d.classoid = " \
+	CLASS(ConstraintRelationId) ")"
+#else
+#define NOT_NULL \
+	"a.attnotnull AND (a.attislocal OR NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent " \
+	"AND p.attname = a.attname WHERE h.inhrelid = c.oid AND p.attnotnull))"
+#define NOT_NULL_COLUMNS \
+	NOT_NULL " AS not_null, NULL AS not_null_constraint, NULL AS not_null_comment, NULL AS _not_null_name, "
+#define NOT_NULL_JOIN ""
+#define NOT_NULL_SAID NOT_NULL
+#endif
+
+#define STORAGE \
+	"CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' " \
+	"WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END"
+#define COMPRESSION "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END"
+#define FOREIGN_OPTIONS(array) \
+	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) " \
+	"FROM unnest(" array ") o)"
 
 #define TABLESPACE(column) "(SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ")"
 
@@ -102,9 +138,13 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"t.typbasetype || ',' || t.typtypmod AS \"type:base\", "
 	"CASE WHEN t.typcollation <> b.typcollation THEN t.typcollation END AS \"collation:collation\", "
 	"t.typdefaultbin AS \"expression:default\", t.typnotnull AS not_null, "
+	"CASE WHEN n.conname <> left(t.typname || '_not_null', 63) THEN quote_ident(n.conname) END AS not_null_constraint, "
+	"(SELECT d.description FROM pg_description d WHERE d.objoid = n.oid AND d.classoid = "
+	CLASS(ConstraintRelationId) ") AS not_null_comment, quote_ident(n.conname) AS _not_null_name, "
 	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
 	COMMENT(TypeRelationId, "t.oid")
-	" FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype WHERE t.typtype = 'd' AND t.typnamespace = ANY($1) AND "
+	" FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_constraint n ON n.contypid = t.oid AND n.contype = 'n' "
+	"WHERE t.typtype = 'd' AND t.typnamespace = ANY($1) AND "
 	OURS(TypeRelationId, "t.oid") "ORDER BY t.typnamespace",
 
 	[AR_SCHEMA_DOMAIN_CONSTRAINT] =
@@ -175,43 +215,60 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"SELECT c.oid, a.attnum::int4, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, a.attname::text, "
 	"a.atttypid || ',' || a.atttypmod AS \"type:type\", a.atttypid AS \"oid:_type_oid\", "
 	"CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation END AS \"collation:collation\", "
-	"a.attnotnull AS not_null, "
-	"(SELECT concat(CASE WHEN n.conname <> left(c.relname || '_' || a.attname || '_not_null', 63) AND NOT c.relispartition THEN quote_ident(n.conname) END, "
-	"CASE WHEN n.connoinherit THEN ' NO INHERIT' END, CASE WHEN NOT n.convalidated THEN ' NOT VALID' END) "
-	"FROM pg_constraint n WHERE n.conrelid = c.oid AND n.contype = 'n' AND n.conkey[1] = a.attnum) AS not_null_constraint, "
+	NOT_NULL_COLUMNS
 	"CASE a.attgenerated WHEN 's' THEN 'STORED' WHEN 'v' THEN 'VIRTUAL' END AS generated, "
 	"CASE WHEN a.attgenerated <> '' THEN (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END AS \"expression:expression\", "
 	"CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END AS identity, "
 	"i.options AS identity_options, i.unusual AS _identity_unusual, "
-	"CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' "
-	"WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END AS storage, "
-	"CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END AS compression, "
+	STORAGE " AS storage, "
+	COMPRESSION " AS compression, "
 	"CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END AS statistics, "
 	OPTIONS("a.attoptions") " AS options, "
-	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) "
-	"FROM unnest(a.attfdwoptions) o) AS foreign_options, "
-	"a.attislocal AS _local, "
+	FOREIGN_OPTIONS("a.attfdwoptions") " AS foreign_options, "
 	"a.attacl AS \"acl_column:acl\", c.relowner AS \"oid:_owner\", "
 	"(SELECT d.oid FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum AND a.attgenerated <> '') AS \"oid:_generator\", "
 	"t.typstorage::text AS _type_storage, a.attnum AS _position, "
 	"CASE WHEN a.attidentity <> '' THEN (SELECT d.objid FROM pg_depend d WHERE d.refclassid = " CLASS(RelationRelationId)
 	" AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = " CLASS(RelationRelationId) ") END AS \"oid:_sequence\", "
 	COMMENT_SUB(RelationRelationId, "c.oid", "a.attnum")
-	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid "
+	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid " NOT_NULL_JOIN
 	"LEFT JOIN LATERAL (SELECT " SEQUENCE_OPTIONS " AS options, concat(CASE WHEN q.relname <> left(c.relname || '_' || a.attname || '_seq', 63) "
 	"THEN ' SEQUENCE NAME ' || quote_ident(q.relname) END, " SEQUENCE_UNUSUAL ") AS unusual "
 	"FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class q ON q.oid = d.objid "
 	"WHERE d.refclassid = " CLASS(RelationRelationId) " AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' "
 	"AND d.classid = " CLASS(RelationRelationId) ") i ON a.attidentity <> '' "
 	"WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped "
-	"AND (a.attislocal OR a.attacl IS NOT NULL OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = "
-	CLASS(RelationRelationId) " AND d.objsubid = a.attnum)) ORDER BY c.relnamespace, c.oid, a.attnum",
+	"AND a.attislocal ORDER BY c.relnamespace, c.oid, a.attnum",
 
 	[AR_SCHEMA_DEFAULT] =
 	"SELECT d.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, a.attnum::int4, '', "
 	"d.adbin AS \"expression:expression\" FROM pg_class c JOIN pg_attrdef d ON d.adrelid = c.oid "
 	"JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum "
 	"WHERE a.attgenerated = '' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+
+	/* only where the table says something of its own */
+	[AR_SCHEMA_INHERITED_COLUMN] =
+	"SELECT c.oid, a.attnum::int4, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, a.attname::text, "
+	NOT_NULL_COLUMNS
+	"CASE WHEN d.differs THEN d.adbin END AS \"expression:default\", d.differs AND d.oid IS NULL AS no_default, "
+	"CASE WHEN d.differs THEN d.oid END AS \"oid:_generator\", a.attgenerated <> '' AS _is_generated, "
+	STORAGE " AS storage, t.typstorage::text AS _type_storage, "
+	COMPRESSION " AS compression, "
+	"CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END AS statistics, "
+	OPTIONS("a.attoptions") " AS options, "
+	FOREIGN_OPTIONS("a.attfdwoptions") " AS foreign_options, "
+	"a.attacl AS \"acl_column:acl\", c.relowner AS \"oid:_owner\", a.attnum AS _position, "
+	COMMENT_SUB(RelationRelationId, "c.oid", "a.attnum")
+	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid " NOT_NULL_JOIN
+	"LEFT JOIN LATERAL (SELECT d.oid, d.adbin, pg_get_expr(d.adbin, c.oid) IS DISTINCT FROM pg_get_expr(e.adbin, p.attrelid) AS differs "
+	"FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attname = a.attname AND NOT p.attisdropped "
+	"LEFT JOIN pg_attrdef e ON e.adrelid = p.attrelid AND e.adnum = p.attnum "
+	"LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE h.inhrelid = c.oid ORDER BY h.inhseqno LIMIT 1) d ON true "
+	"WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attislocal "
+	"AND (" NOT_NULL_SAID " OR d.differs OR a.attstorage <> t.typstorage OR a.attcompression <> '' OR a.attstattarget >= 0 "
+	"OR " OPTIONS("a.attoptions") " IS NOT NULL OR a.attfdwoptions IS NOT NULL OR a.attacl IS NOT NULL "
+	"OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = "
+	CLASS(RelationRelationId) " AND d.objsubid = a.attnum)) ORDER BY c.relnamespace, c.oid, a.attnum",
 
 	[AR_SCHEMA_FUNCTION] =
 	"SELECT p.oid, 0, p.pronamespace, " NO_PARENT ", p.proname::text, p.oid AS \"signature:!\", "

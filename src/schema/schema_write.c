@@ -29,6 +29,7 @@ static void enabled_state(SchemaAction *action, const SchemaObject *object, cons
 static List *sorted_columns(const SchemaObject *table);
 static int	compare_positions(const ListCell *a, const ListCell *b);
 static const char *grant_default(const SchemaObject *object);
+static SchemaObject *without_own(const SchemaObject *column);
 
 /*
  * Add a statement.
@@ -138,6 +139,7 @@ ar_schema_comment_name(const SchemaObject *object)
 			return psprintf("%s %s", strcmp(ar_schema_value(object, "kind"), "m") == 0 ?
 							"MATERIALIZED VIEW" : "VIEW", name);
 		case AR_SCHEMA_COLUMN:
+		case AR_SCHEMA_INHERITED_COLUMN:
 			return psprintf("COLUMN %s.%s", ar_schema_place_name(object),
 							quote_identifier(object->name));
 		case AR_SCHEMA_FUNCTION:
@@ -178,6 +180,7 @@ ar_schema_grant_name(const SchemaObject *object)
 	switch (object->kind)
 	{
 		case AR_SCHEMA_COLUMN:
+		case AR_SCHEMA_INHERITED_COLUMN:
 			return psprintf("(%s) TABLE %s", quote_identifier(object->name),
 							ar_schema_place_name(object));
 		case AR_SCHEMA_TABLE:
@@ -208,9 +211,6 @@ ar_schema_is_inline(const SchemaObject *object)
 		return false;
 	if (table->kind != AR_SCHEMA_TABLE || ar_schema_value(table, "bound") ||
 		ar_schema_value(table, "of_type"))
-		return false;
-	if (object->kind == AR_SCHEMA_DEFAULT && !ar_schema_flag(object->parent, "_local") &&
-		strcmp(ar_schema_value(object->parent, "_local"), "true") != 0)
 		return false;
 	if (object->kind == AR_SCHEMA_CONSTRAINT && strstr(ar_schema_value(object, "definition"), " NOT VALID"))
 		return false;
@@ -288,6 +288,9 @@ ar_schema_create(SchemaAction *action, const SchemaObject *object, const SchemaO
 		case AR_SCHEMA_COLUMN:
 			create_column(action, object);
 			break;
+		case AR_SCHEMA_INHERITED_COLUMN:
+			ar_schema_alter(action, without_own(object), object, options);
+			return;
 		case AR_SCHEMA_FUNCTION:
 			ar_schema_say(action, "%s", ar_schema_value(object, "definition"));
 			break;
@@ -389,6 +392,9 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 				ar_schema_warn(action, AR_HAZARD_DELETES);
 			ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 			break;
+		case AR_SCHEMA_INHERITED_COLUMN:
+			ar_schema_alter(action, object, without_own(object), &(SchemaOptions) {.owners = true});
+			break;
 		case AR_SCHEMA_DEFAULT:
 			ar_schema_say(action, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", place,
 						  quote_identifier(object->parent->name));
@@ -479,7 +485,7 @@ create_table(SchemaAction *action, const SchemaObject *table)
 		{
 			SchemaObject *column = lfirst(cell);
 
-			if (strcmp(ar_schema_value(column, "_local"), "true") != 0 || !column->with_parent)
+			if (!column->with_parent)
 				continue;
 			if (of_type && !ar_schema_flag(column, "not_null"))
 				continue;
@@ -570,16 +576,11 @@ column_definition(const SchemaObject *column)
 	}
 	if (ar_schema_flag(column, "not_null") && !(not_null && strstr(not_null, " NOT VALID")))
 	{
-		if (not_null && not_null[0] && not_null[0] != ' ')
-		{
-			int			length = not_null[0] == '"' ? strrchr(not_null, '"') - not_null + 1 :
-			strcspn(not_null, " ");
+		int			length = ar_schema_name_length(not_null);
 
-			appendStringInfo(&text, " CONSTRAINT %s NOT NULL%s", pnstrdup(not_null, length),
-							 &not_null[length]);
-		}
-		else
-			appendStringInfo(&text, " NOT NULL%s", not_null ? not_null : "");
+		if (length > 0)
+			appendStringInfo(&text, " CONSTRAINT %s", pnstrdup(not_null, length));
+		appendStringInfo(&text, " NOT NULL%s", not_null ? &not_null[length] : "");
 	}
 	return text.data;
 }
@@ -590,8 +591,9 @@ column_definition(const SchemaObject *column)
 static void
 column_extras(SchemaAction *action, const SchemaObject *column)
 {
-	char	   *start = psprintf("ALTER TABLE %s ALTER COLUMN %s", ar_schema_place_name(column),
-								 quote_identifier(column->name));
+	const char *not_null = ar_schema_value(column, "not_null_constraint");
+	char	   *start = psprintf("ALTER TABLE %s%s ALTER COLUMN %s", ar_schema_only(column->parent),
+								 ar_schema_place_name(column), quote_identifier(column->name));
 
 	if (column->parent->kind == AR_SCHEMA_COMPOSITE || column->parent->kind == AR_SCHEMA_VIEW)
 	{
@@ -599,12 +601,78 @@ column_extras(SchemaAction *action, const SchemaObject *column)
 			ar_schema_say(action, "%s SET STATISTICS %s", start, ar_schema_value(column, "statistics"));
 		return;
 	}
+	if (not_null && strstr(not_null, " NOT VALID"))
+		ar_schema_add_not_null(action, column);
+	if (ar_schema_value(column, "not_null_comment"))
+		ar_schema_say(action, "COMMENT ON CONSTRAINT %s ON %s IS %s", ar_schema_value(column, "_not_null_name"),
+					  ar_schema_place_name(column),
+					  quote_literal_cstr(ar_schema_value(column, "not_null_comment")));
 	if (ar_schema_value(column, "storage"))
 		ar_schema_say(action, "%s SET STORAGE %s", start, ar_schema_value(column, "storage"));
 	if (ar_schema_value(column, "statistics"))
 		ar_schema_say(action, "%s SET STATISTICS %s", start, ar_schema_value(column, "statistics"));
 	if (ar_schema_value(column, "options"))
 		ar_schema_say(action, "%s SET (%s)", start, ar_schema_value(column, "options"));
+}
+
+/*
+ * The word that keeps a command from the tables that inherit from one: what
+ * each says of itself is in the model, too.
+ */
+const char *
+ar_schema_only(const SchemaObject *table)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->users)
+	{
+		const SchemaObject *user = lfirst(cell);
+
+		if (table->kind == AR_SCHEMA_TABLE && user->kind == AR_SCHEMA_TABLE && ar_schema_value(user, "parents"))
+			return "ONLY ";
+	}
+	return "";
+}
+
+/*
+ * Make a column NOT NULL, with all that the server keeps about it.
+ */
+void
+ar_schema_add_not_null(SchemaAction *action, const SchemaObject *column)
+{
+	const char *constraint = ar_schema_value(column, "not_null_constraint");
+	char	   *place = ar_schema_place_name(column);
+	int			length = ar_schema_name_length(constraint);
+
+	if (constraint == NULL || constraint[0] == '\0')
+		ar_schema_say(action, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", place, quote_identifier(column->name));
+	else
+		ar_schema_say(action, "ALTER TABLE %s ADD %s%s%sNOT NULL %s%s", place, length ? "CONSTRAINT " : "",
+					  pnstrdup(constraint, length), length ? " " : "", quote_identifier(column->name),
+					  &constraint[length]);
+}
+
+/*
+ * How long the quoted name is that a text begins with; 0 if it begins with a
+ * blank, or is NULL.
+ */
+int
+ar_schema_name_length(const char *text)
+{
+	const char *at = text;
+
+	if (text == NULL)
+		return 0;
+	if (*at != '"')
+		return strcspn(text, " ");
+	for (at++; *at; at++)
+	{
+		if (*at == '"' && at[1] != '"')
+			return at + 1 - text;
+		if (*at == '"')
+			at++;
+	}
+	return at - text;
 }
 
 static void
@@ -705,7 +773,9 @@ create_domain(SchemaAction *action, const SchemaObject *domain)
 	if (ar_schema_value(domain, "default"))
 		appendStringInfo(&text, " DEFAULT %s", ar_schema_value(domain, "default"));
 	if (ar_schema_flag(domain, "not_null"))
-		appendStringInfoString(&text, " NOT NULL");
+		appendStringInfo(&text, "%s%s NOT NULL", ar_schema_value(domain, "not_null_constraint") ? " CONSTRAINT " : "",
+						 ar_schema_value(domain, "not_null_constraint") ?
+						 ar_schema_value(domain, "not_null_constraint") : "");
 	foreach(cell, domain->parts)
 	{
 		SchemaObject *part = lfirst(cell);
@@ -715,6 +785,9 @@ create_domain(SchemaAction *action, const SchemaObject *domain)
 							 ar_schema_value(part, "definition"));
 	}
 	ar_schema_say(action, "%s", text.data);
+	if (ar_schema_value(domain, "not_null_comment"))
+		ar_schema_say(action, "COMMENT ON CONSTRAINT %s ON DOMAIN %s IS %s", ar_schema_value(domain, "_not_null_name"),
+					  ar_schema_name(domain), quote_literal_cstr(ar_schema_value(domain, "not_null_comment")));
 }
 
 static void
@@ -914,6 +987,7 @@ grant_default(const SchemaObject *object)
 			type = 'T';
 			break;
 		case AR_SCHEMA_COLUMN:
+		case AR_SCHEMA_INHERITED_COLUMN:
 			type = 'c';
 			break;
 		default:
@@ -921,6 +995,28 @@ grant_default(const SchemaObject *object)
 	}
 	return ar_schema_acl_text((Datum) 0, true, type,
 							  (Oid) strtoul(ar_schema_value(object, "_owner"), NULL, 10));
+}
+
+/*
+ * An inherited column of which its table says nothing.
+ */
+static SchemaObject *
+without_own(const SchemaObject *column)
+{
+	SchemaObject *other = palloc(sizeof(SchemaObject));
+	int			count;
+	const char **names = ar_schema_attributes(column->kind, &count);
+
+	*other = *column;
+	other->value = palloc0(count * sizeof(char *));
+	for (int i = 0; i < count; i++)
+	{
+		if (names[i][0] == '_')
+			other->value[i] = column->value[i];
+		else if (strcmp(names[i], "acl") == 0)
+			other->value[i] = grant_default(column);
+	}
+	return other;
 }
 
 static List *
