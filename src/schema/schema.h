@@ -74,6 +74,8 @@ typedef struct SchemaObject
 								 * set by who wants such a plan */
 
 	/* while a plan is made */
+	struct SchemaObject *attached_to;	/* of an index or key of a partition: the
+										 * one of the partitioned table */
 	struct SchemaObject *peer;	/* the object of that key in the other model */
 	int			change;
 	bool		retyped;

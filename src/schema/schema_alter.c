@@ -24,6 +24,7 @@ static void alter_sequence(SchemaAction *action, const SchemaObject *from, const
 static void alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_column(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_column_type(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static bool follows_parent(const SchemaObject *column);
 static const SchemaObject *default_of(const SchemaObject *column);
 static bool is_assignable(const SchemaObject *from, const SchemaObject *to);
 static bool needs_type(const SchemaObject *column);
@@ -417,7 +418,7 @@ alter_column(SchemaAction *action, const SchemaObject *from, const SchemaObject 
 			ar_schema_say(action, "%s DROP EXPRESSION", start);
 		if (ar_schema_value(from, "identity") && !ar_schema_value(to, "identity"))
 			ar_schema_say(action, "%s DROP IDENTITY", start);
-		if (ar_schema_retypes(from, to) || from->retyped)
+		if ((ar_schema_retypes(from, to) || from->retyped) && !follows_parent(to))
 			alter_column_type(action, from, to);
 		alter_not_null(action, from, to);
 		alter_identity(action, from, to, start);
@@ -440,7 +441,7 @@ alter_inherited(SchemaAction *action, const SchemaObject *from, const SchemaObje
 								 quote_identifier(to->name));
 
 	alter_not_null(action, from, to);
-	if (!ar_schema_same(from, to, "default") || !ar_schema_same(from, to, "no_default"))
+	if (from->retyped || !ar_schema_same(from, to, "default") || !ar_schema_same(from, to, "no_default"))
 	{
 		if (ar_schema_flag(to, "_is_generated"))
 			ereport(ERROR,
@@ -545,6 +546,36 @@ alter_column_type(SchemaAction *action, const SchemaObject *from, const SchemaOb
 					  ar_schema_value(new_default, "expression"));
 	ar_schema_warn(action, AR_HAZARD_REWRITES);
 	ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+}
+
+/*
+ * Does the type of a column that is its table's and its parent's, too, change
+ * with the parent's?
+ */
+static bool
+follows_parent(const SchemaObject *column)
+{
+	ListCell   *cell;
+	ListCell   *part;
+
+	if (ar_schema_value(column->parent, "parents") == NULL)
+		return false;
+	foreach(cell, column->parent->needs)
+	{
+		const SchemaObject *table = lfirst(cell);
+
+		if (table->kind != AR_SCHEMA_TABLE)
+			continue;
+		foreach(part, table->parts)
+		{
+			const SchemaObject *other = lfirst(part);
+
+			if (other->kind == AR_SCHEMA_COLUMN && strcmp(other->name, column->name) == 0 && other->peer &&
+				ar_schema_retypes(other->peer, other))
+				return true;
+		}
+	}
+	return false;
 }
 
 static const SchemaObject *

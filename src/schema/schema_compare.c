@@ -31,6 +31,7 @@ static bool has_text(List *texts, const char *text);
 static void add_inheritance_edges(SchemaModel *from, SchemaModel *to, SchemaObject *table);
 static void add_column_edges(const SchemaModel *model, const char *parent, SchemaAction *child, bool leaves);
 static void spread(SchemaModel *from, SchemaModel *to);
+static void say_again(SchemaObject *object);
 static bool user_has_to_go(const SchemaObject *object, const SchemaObject *user);
 static void replace(SchemaObject *object, const SchemaObject *because, List **work);
 static void retype(SchemaObject *column, const SchemaObject *type, List **work);
@@ -234,6 +235,8 @@ spread(SchemaModel *from, SchemaModel *to)
 				 (object->change == CHANGE_ALTER && ar_schema_retypes(object, object->peer)))
 			work = lappend(work, object);
 	}
+	foreach(cell, to->objects)
+		say_again(lfirst(cell));
 	while (work != NIL)
 	{
 		SchemaObject *object = linitial(work);
@@ -260,6 +263,30 @@ spread(SchemaModel *from, SchemaModel *to)
 				retype(user, object, &work);
 			else
 				replace(user, object, &work);
+		}
+	}
+}
+
+/*
+ * A new default of a column is one for the tables that inherit it, too; those
+ * that have another say so again.
+ */
+static void
+say_again(SchemaObject *object)
+{
+	ListCell   *cell;
+
+	if (object->kind != AR_SCHEMA_INHERITED_COLUMN || object->change != CHANGE_KEEP || object->peer == NULL ||
+		(ar_schema_value(object, "default") == NULL && !ar_schema_flag(object, "no_default")))
+		return;
+	foreach(cell, object->needs)
+	{
+		SchemaObject *need = lfirst(cell);
+
+		if (need->kind == AR_SCHEMA_DEFAULT && need->change != CHANGE_KEEP)
+		{
+			object->change = object->peer->change = CHANGE_ALTER;
+			object->peer->retyped = true;
 		}
 	}
 }
@@ -428,6 +455,10 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 		SchemaObject *object = lfirst(cell);
 
 		object->goes_with = object->change == CHANGE_DROP ? column_of(object) : NULL;
+		if (object->goes_with == NULL && (object->change == CHANGE_DROP || object->change == CHANGE_REPLACE) &&
+			!object->with_parent && object->attached_to &&
+			(object->attached_to->change == CHANGE_DROP || object->attached_to->change == CHANGE_REPLACE))
+			object->goes_with = object->attached_to;
 	}
 	/* wholes first, so that parts find their actions */
 	for (int depth = 0; depth < 3; depth++)
@@ -514,6 +545,8 @@ column_of(const SchemaObject *object)
 
 	if (object->kind == AR_SCHEMA_INHERITED_COLUMN)
 	{
+		if (object->with_parent)
+			return NULL;
 		foreach(cell, object->needs)
 		{
 			SchemaObject *need = lfirst(cell);
@@ -591,6 +624,8 @@ add_edges(SchemaModel *from, SchemaModel *to)
 	{
 		SchemaObject *object = lfirst(cell);
 
+		if (object->attached_to)
+			add_edge(object->created, object->attached_to->created);
 		foreach(need_cell, object->needs)
 		{
 			SchemaObject *need = lfirst(need_cell);

@@ -10,6 +10,7 @@
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
@@ -88,6 +89,11 @@ ar_schema_read_dependencies(SchemaModel *model)
 
 		if (object->kind == AR_SCHEMA_INHERITED_COLUMN)
 			add_inherited(object);
+		if ((object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT) &&
+			ar_schema_value(object, "_attached_to"))
+			object->attached_to = ar_schema_find_address(model, object->kind == AR_SCHEMA_INDEX ? RelationRelationId :
+														 ConstraintRelationId,
+														 (Oid) strtoul(ar_schema_value(object, "_attached_to"), NULL, 10), 0);
 	}
 	MemoryContextSwitchTo(old);
 	table_close(rel, AccessShareLock);
@@ -141,6 +147,10 @@ read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *
 		SchemaObject *user = object;
 		SchemaObject *need;
 
+		/* an index of a partition is there before it is attached */
+		if ((depend->deptype == DEPENDENCY_PARTITION_PRI || depend->deptype == DEPENDENCY_PARTITION_SEC) &&
+			(object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT))
+			continue;
 		if (depend->objsubid != 0)
 			user = ar_schema_find_address(model, class_id, oid, depend->objsubid);
 		need = ar_schema_find_address(model, depend->refclassid, depend->refobjid,

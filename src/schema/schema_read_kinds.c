@@ -95,6 +95,16 @@
 	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) " \
 	"FROM unnest(" array ") o)"
 
+/*
+ * Has an index that belongs to the one of a partitioned table a name that the
+ * server would not choose?  Of names that are too long it cuts off a part.
+ */
+#define ODD_NAME(index, table, suffixes) \
+	"EXISTS (SELECT FROM (SELECT regexp_replace(" index ".relname, '_(" suffixes ")\\d*$', '') AS base, " \
+	"concat_ws('_', " table ".relname, CASE WHEN " index ".relname !~ '_pkey\\d*$' THEN (SELECT string_agg(y.attname, '_' ORDER BY y.attnum) " \
+	"FROM pg_attribute y WHERE y.attrelid = " index ".oid) END) AS usual) w " \
+	"WHERE w.base <> w.usual AND (length(w.usual) < 50 OR left(w.base, 20) <> left(w.usual, 20)))"
+
 #define TABLESPACE(column) "(SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ")"
 
 const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
@@ -310,8 +320,11 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
 	"c.contype::text AS type, c.oid AS \"constraint:definition\", "
 	"coalesce((SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.conindid AND c.contype IN ('p', 'u')), false) AS clustered, "
-	"CASE WHEN c.contype <> 'c' THEN c.conindid END AS \"oid:_index\", " COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND c.conislocal AND c.conparentid = 0::oid "
+	"CASE WHEN c.contype <> 'c' THEN c.conindid END AS \"oid:_index\", c.conparentid AS \"oid:_attached_to\", "
+	COMMENT(ConstraintRelationId, "c.oid")
+	" FROM pg_constraint c WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND (c.conparentid = 0::oid AND c.conislocal "
+	"OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_class i, pg_class t WHERE i.oid = c.conindid AND t.oid = c.conrelid "
+	"AND i.relispartition AND " ODD_NAME("i", "t", "pkey|key|excl") ")) "
 	"AND c.connamespace = ANY($1) ORDER BY c.connamespace",
 
 	[AR_SCHEMA_FOREIGN_KEY] =
@@ -324,8 +337,11 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.oid AS \"index:definition\", x.indisvalid AS valid, x.indisclustered AS clustered, x.indisunique AS _unique, "
 	"(SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a "
 	"WHERE a.attrelid = c.oid AND a.attstattarget >= 0) AS statistics, "
+	"(SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid) AS \"oid:_attached_to\", "
 	TABLESPACE("c.reltablespace") " AS tablespace, " COMMENT(RelationRelationId, "c.oid")
-	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid WHERE c.relkind IN ('i', 'I') AND NOT c.relispartition "
+	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "
+	"OR x.indisclustered OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = " CLASS(RelationRelationId) ") "
+	"OR EXISTS (SELECT FROM pg_class t WHERE t.oid = x.indrelid AND " ODD_NAME("c", "t", "idx") ")) "
 	"AND c.relnamespace = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
 	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ") ORDER BY c.relnamespace",
 
@@ -349,8 +365,9 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 
 	[AR_SCHEMA_TRIGGER] =
 	"SELECT t.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, t.tgname::text, "
-	"t.oid AS \"trigger:definition\", t.tgenabled::text AS enabled, t.tgconstraint AS \"oid:_constraint\", " COMMENT(TriggerRelationId, "t.oid")
-	" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal AND t.tgparentid = 0::oid "
+	"t.oid AS \"trigger:definition\", t.tgenabled::text AS enabled, t.tgparentid <> 0::oid AS _is_clone, t.tgconstraint AS \"oid:_constraint\", " COMMENT(TriggerRelationId, "t.oid")
+	" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal "
+	"AND (t.tgparentid = 0::oid OR t.tgenabled <> (SELECT o.tgenabled FROM pg_trigger o WHERE o.oid = t.tgparentid)) "
 	"AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
 
 	[AR_SCHEMA_POLICY] =

@@ -11,6 +11,7 @@
 #include "schema/schema.h"
 #include "utils/builtins.h"
 
+static bool is_attached_to(const SchemaObject *key);
 static void create_table(SchemaAction *action, const SchemaObject *table);
 static void create_composite(SchemaAction *action, const SchemaObject *type);
 static void create_view(SchemaAction *action, const SchemaObject *view);
@@ -209,6 +210,9 @@ ar_schema_is_inline(const SchemaObject *object)
 		return true;
 	if (object->kind != AR_SCHEMA_DEFAULT && object->kind != AR_SCHEMA_CONSTRAINT)
 		return false;
+	/* those of the partitions are to be there first */
+	if (object->kind == AR_SCHEMA_CONSTRAINT && is_attached_to(object))
+		return false;
 	if (table->kind != AR_SCHEMA_TABLE || ar_schema_value(table, "bound") ||
 		ar_schema_value(table, "of_type"))
 		return false;
@@ -223,6 +227,29 @@ ar_schema_is_inline(const SchemaObject *object)
 			return false;
 	}
 	return true;
+}
+
+static bool
+is_attached_to(const SchemaObject *key)
+{
+	ListCell   *cell;
+	ListCell   *part;
+
+	foreach(cell, key->parent->users)
+	{
+		const SchemaObject *table = lfirst(cell);
+
+		if (table->kind != AR_SCHEMA_TABLE)
+			continue;
+		foreach(part, table->parts)
+		{
+			const SchemaObject *object = lfirst(part);
+
+			if (object->attached_to == key)
+				return true;
+		}
+	}
+	return false;
 }
 
 /*
@@ -333,7 +360,11 @@ ar_schema_create(SchemaAction *action, const SchemaObject *object, const SchemaO
 			enabled_state(action, object, "RULE");
 			break;
 		case AR_SCHEMA_TRIGGER:
-			ar_schema_say(action, "%s", ar_schema_value(object, "definition"));
+			/* that of a partition comes with the partitioned table's */
+			if (ar_schema_flag(object, "_is_clone"))
+				ar_schema_say(action, "ALTER TABLE %s ENABLE TRIGGER %s", place, quote_identifier(object->name));
+			else
+				ar_schema_say(action, "%s", ar_schema_value(object, "definition"));
 			enabled_state(action, object, "TRIGGER");
 			break;
 		case AR_SCHEMA_POLICY:
@@ -418,7 +449,10 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 			ar_schema_say(action, "DROP RULE %s ON %s", quote_identifier(object->name), place);
 			break;
 		case AR_SCHEMA_TRIGGER:
-			ar_schema_say(action, "DROP TRIGGER %s ON %s", quote_identifier(object->name), place);
+			if (ar_schema_flag(object, "_is_clone"))
+				ar_schema_say(action, "ALTER TABLE %s ENABLE TRIGGER %s", place, quote_identifier(object->name));
+			else
+				ar_schema_say(action, "DROP TRIGGER %s ON %s", quote_identifier(object->name), place);
 			break;
 		case AR_SCHEMA_POLICY:
 			ar_schema_say(action, "DROP POLICY %s ON %s", quote_identifier(object->name), place);
