@@ -35,8 +35,8 @@ typedef enum SchemaKind
 	AR_SCHEMA_FUNCTION,
 	AR_SCHEMA_AGGREGATE,
 	AR_SCHEMA_DEFAULT,
-	AR_SCHEMA_INHERITED_COLUMN, /* what a table says of a column that its parent
-								 * has */
+	AR_SCHEMA_INHERITED_COLUMN, /* what a table says of a column that its
+								 * parent has */
 	AR_SCHEMA_SEQUENCE_OWNER,
 	AR_SCHEMA_CONSTRAINT,
 	AR_SCHEMA_FOREIGN_KEY,
@@ -74,8 +74,8 @@ typedef struct SchemaObject
 								 * set by who wants such a plan */
 
 	/* while a plan is made */
-	struct SchemaObject *attached_to;	/* of an index or key of a partition: the
-										 * one of the partitioned table */
+	struct SchemaObject *attached_to;	/* of an index or key of a partition:
+										 * the one of the partitioned table */
 	struct SchemaObject *peer;	/* the object of that key in the other model */
 	int			change;
 	bool		retyped;

@@ -206,7 +206,7 @@ alter_rest(SchemaAction *action, const SchemaObject *from, const SchemaObject *t
 		ar_schema_say(action, "COMMENT ON %s IS %s", ar_schema_comment_name(to),
 					  ar_schema_value(to, "comment") ?
 					  quote_literal_cstr(ar_schema_value(to, "comment")) : "NULL");
-	if (options->owners && ar_schema_has(to, "owner") && !ar_schema_same(from, to, "owner"))
+	if (ar_schema_has(to, "owner") && options->owners && !ar_schema_same(from, to, "owner"))
 	{
 		Oid			owner = (Oid) strtoul(ar_schema_value(to, "_owner"), NULL, 10);
 

@@ -193,6 +193,8 @@ ar_schema_read(const SchemaSource *source)
 	nest_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
+	/* many joins, each over in no time */
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	for (int kind = 0; kind < AR_SCHEMA_KINDS; kind++)
 		read_kind(&reading, kind);
 	AtEOXact_GUC(false, nest_level);

@@ -160,7 +160,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_DOMAIN_CONSTRAINT] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(TypeRelationId) ", c.contypid, 0, c.conname::text, "
 	"c.oid AS \"constraint:definition\", " COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND c.connamespace = ANY($1) ORDER BY c.connamespace",
+	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND c.connamespace = ANY($1) ORDER BY c.connamespace, c.contypid, c.conrelid, strpos('puxcf', c.contype::text), c.conname",
 
 	[AR_SCHEMA_RANGE] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
@@ -325,12 +325,12 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	" FROM pg_constraint c WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND (c.conparentid = 0::oid AND c.conislocal "
 	"OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_class i, pg_class t WHERE i.oid = c.conindid AND t.oid = c.conrelid "
 	"AND i.relispartition AND " ODD_NAME("i", "t", "pkey|key|excl") ")) "
-	"AND c.connamespace = ANY($1) ORDER BY c.connamespace",
+	"AND c.connamespace = ANY($1) ORDER BY c.connamespace, c.contypid, c.conrelid, strpos('puxcf', c.contype::text), c.conname",
 
 	[AR_SCHEMA_FOREIGN_KEY] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
 	"c.oid AS \"constraint:definition\", c.convalidated AS _validated, " COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0::oid AND c.connamespace = ANY($1) ORDER BY c.connamespace",
+	" FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0::oid AND c.connamespace = ANY($1) ORDER BY c.connamespace, c.contypid, c.conrelid, strpos('puxcf', c.contype::text), c.conname",
 
 	[AR_SCHEMA_INDEX] =
 	"SELECT c.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", x.indrelid, 0, c.relname::text, "

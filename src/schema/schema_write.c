@@ -31,6 +31,8 @@ static List *sorted_columns(const SchemaObject *table);
 static int	compare_positions(const ListCell *a, const ListCell *b);
 static const char *grant_default(const SchemaObject *object);
 static SchemaObject *without_own(const SchemaObject *column);
+static bool names_not_null(const SchemaObject *column);
+static SchemaObject *with_not_null_of(SchemaObject *column, const SchemaObject *other);
 
 /*
  * Add a statement.
@@ -208,6 +210,8 @@ ar_schema_is_inline(const SchemaObject *object)
 
 	if (object->kind == AR_SCHEMA_COLUMN || object->kind == AR_SCHEMA_DOMAIN_CONSTRAINT)
 		return true;
+	if (object->kind == AR_SCHEMA_INHERITED_COLUMN)
+		return names_not_null(object) && ar_schema_value(object, "_generator") == NULL;
 	if (object->kind != AR_SCHEMA_DEFAULT && object->kind != AR_SCHEMA_CONSTRAINT)
 		return false;
 	/* those of the partitions are to be there first */
@@ -390,6 +394,11 @@ ar_schema_create(SchemaAction *action, const SchemaObject *object, const SchemaO
 			continue;
 		if (part->kind == AR_SCHEMA_COLUMN)
 			column_extras(action, part);
+		if (part->kind == AR_SCHEMA_INHERITED_COLUMN)
+		{
+			ar_schema_alter(action, with_not_null_of(without_own(part), part), part, options);
+			continue;
+		}
 		if (part->kind == AR_SCHEMA_CONSTRAINT && ar_schema_flag(part, "clustered"))
 			ar_schema_say(action, "ALTER TABLE %s CLUSTER ON %s", name, quote_identifier(part->name));
 		finish_object(action, part, options);
@@ -424,7 +433,7 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 			ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 			break;
 		case AR_SCHEMA_INHERITED_COLUMN:
-			ar_schema_alter(action, object, without_own(object), &(SchemaOptions) {.owners = true});
+			ar_schema_alter(action, object, without_own(object), NULL);
 			break;
 		case AR_SCHEMA_DEFAULT:
 			ar_schema_say(action, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", place,
@@ -499,6 +508,7 @@ create_table(SchemaAction *action, const SchemaObject *table)
 	const char *method = ar_schema_value(table, "access_method");
 	char	   *name = ar_schema_name(table);
 	StringInfoData text;
+	StringInfoData body;
 	bool		is_first = true;
 	ListCell   *cell;
 
@@ -510,11 +520,9 @@ create_table(SchemaAction *action, const SchemaObject *table)
 		appendStringInfo(&text, " PARTITION OF %s", parents);
 	else if (of_type)
 		appendStringInfo(&text, " OF %s", of_type);
+	initStringInfo(&body);
 	if (!bound)
 	{
-		StringInfoData body;
-
-		initStringInfo(&body);
 		foreach(cell, sorted_columns(table))
 		{
 			SchemaObject *column = lfirst(cell);
@@ -538,13 +546,23 @@ create_table(SchemaAction *action, const SchemaObject *table)
 							 quote_identifier(part->name), ar_schema_value(part, "definition"));
 			is_first = false;
 		}
-		if (!of_type || !is_first)
-			appendStringInfo(&text, " (%s%s)", body.data, is_first ? "" : "\n");
-		if (parents)
-			appendStringInfo(&text, " INHERITS (%s)", parents);
 	}
-	else
+	foreach(cell, table->parts)
+	{
+		SchemaObject *part = lfirst(cell);
+
+		if (part->kind != AR_SCHEMA_INHERITED_COLUMN || !part->with_parent)
+			continue;
+		appendStringInfo(&body, "%s\n    CONSTRAINT %s NOT NULL %s", is_first ? "" : ",",
+						 ar_schema_value(part, "_not_null_name"), quote_identifier(part->name));
+		is_first = false;
+	}
+	if ((!bound && !of_type) || !is_first)
+		appendStringInfo(&text, " (%s%s)", body.data, is_first ? "" : "\n");
+	if (bound)
 		appendStringInfo(&text, " %s", bound);
+	else if (parents)
+		appendStringInfo(&text, " INHERITS (%s)", parents);
 	if (ar_schema_value(table, "partition_key"))
 		appendStringInfo(&text, " PARTITION BY %s", ar_schema_value(table, "partition_key"));
 	if (kind[0] == 'f')
@@ -703,6 +721,7 @@ ar_schema_name_length(const char *text)
 	{
 		if (*at == '"' && at[1] != '"')
 			return at + 1 - text;
+
 		if (*at == '"')
 			at++;
 	}
@@ -1051,6 +1070,33 @@ without_own(const SchemaObject *column)
 			other->value[i] = grant_default(column);
 	}
 	return other;
+}
+
+/*
+ * Is an inherited column's NOT NULL a constraint that CREATE TABLE can name?
+ * Later its name would be the parent's.
+ */
+static bool
+names_not_null(const SchemaObject *column)
+{
+	const char *constraint = ar_schema_value(column, "not_null_constraint");
+
+	return ar_schema_flag(column, "not_null") && ar_schema_value(column, "_not_null_name") &&
+		constraint[ar_schema_name_length(constraint)] == '\0';
+}
+
+static SchemaObject *
+with_not_null_of(SchemaObject *column, const SchemaObject *other)
+{
+	int			count;
+	const char **names = ar_schema_attributes(column->kind, &count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (strcmp(names[i], "not_null") == 0 || strcmp(names[i], "not_null_constraint") == 0)
+			column->value[i] = other->value[i];
+	}
+	return column;
 }
 
 static List *
