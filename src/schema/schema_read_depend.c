@@ -184,23 +184,3 @@ add_need(SchemaObject *object, SchemaObject *need)
 	object->needs = lappend(object->needs, need);
 	need->users = lappend(need->users, object);
 }
-
-/*
- * Somebody outside of the model who depends on an object of the live schema,
- * described; NULL if there is none.
- */
-char *
-ar_schema_outside_user(const SchemaObject *object)
-{
-	Relation	rel = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	char	   *result = NULL;
-
-	(void) keys;
-	(void) scan;
-	(void) tuple;
-	table_close(rel, AccessShareLock);
-	return result;
-}
