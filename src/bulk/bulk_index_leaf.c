@@ -273,7 +273,8 @@ find_place(BulkLeaf *leaf)
 }
 
 /*
- * Make the page what its copy is.
+ * Make the page what its copy is.  The first change after a checkpoint has the
+ * whole page logged anyway.
  */
 static void
 change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
@@ -287,7 +288,7 @@ change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
 	}
 	else if (count <= AR_BULK_LEAF_FEW)
 		log_entries(leaf, entries, count);
-	else if (leaf->bytes < AR_BULK_LEAF_MUCH)
+	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !XLogCheckBufferNeedsBackup(leaf->buffer))
 		log_difference(leaf);
 	else
 		log_page(leaf);
