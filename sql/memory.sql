@@ -20,10 +20,11 @@ BEGIN
   RAISE 'not refused: %', call;
 EXCEPTION
   WHEN syntax_error OR undefined_object OR invalid_parameter_value OR division_by_zero
-    OR object_not_in_prerequisite_state THEN
+    OR object_not_in_prerequisite_state OR unique_violation OR invalid_text_representation THEN
     NULL;
 END $$;
 
+CREATE TABLE bulk_item (id int PRIMARY KEY, name text DEFAULT 'none', tags int[]);
 CREATE TEMP TABLE call (ordinal int GENERATED ALWAYS AS IDENTITY, statement text);
 INSERT INTO call (statement) VALUES
   ($$SELECT count(*) FROM algo_ref.plan('head', 'upgrade', '{}')$$),
@@ -37,6 +38,15 @@ INSERT INTO call (statement) VALUES
   ($$SELECT count(*) FROM algo_ref.show('head')$$),
   ($$SELECT count(*) FROM algo_ref.script(':')$$),
   ($$SELECT algo_ref.plan_checksum('head')$$),
+  ($$SELECT algo_ref.bulk_insert('bulk_item', '[{"id": 1}, {"id": 2, "name": "x", "tags": [1]}]')$$),
+  ($$SELECT algo_ref.bulk_insert('bulk_item', '[{"id": 1}, {"id": 1}, {"id": "x"}]', on_error => 'skip')$$),
+  ($$SELECT algo_ref.bulk_insert('bulk_item', '[{"id": 1, "name": "y"}]'::jsonb, 'update')$$),
+  ($$SELECT algo_ref.bulk_insert_query('bulk_item', 'SELECT i AS id FROM generate_series(10, 20) i', 'nothing')$$),
+  ($$SELECT count(*) FROM algo_ref.bulk_insert_returning(NULL::bulk_item, '[{"id": 30}]', 'update')$$),
+  ($$SELECT count(*) FROM algo_ref.bulk_rejects(), algo_ref.bulk_explain('bulk_item')$$),
+  ($$SELECT pg_temp.refused('SELECT algo_ref.bulk_insert(''bulk_item'', ''[{"id": 50}, {"id": 50}]'')')$$),
+  ($$SELECT pg_temp.refused('SELECT algo_ref.bulk_insert(''bulk_item'', ''[{"id": 50},'')')$$),
+  ($$TRUNCATE bulk_item$$),
   ($$SELECT algo_ref.revision('again', id => 'step040', revises => '{step039}', upgrade => 'SELECT 1', downgrade => 'SELECT 2')$$),
   ($$SELECT algo_ref.edit('step040', message => 'edited')$$),
   ($$SELECT algo_ref.delete_revision(algo_ref.revision('new', upgrade => 'SELECT 1'))$$),
@@ -71,4 +81,5 @@ SELECT 40 * count(*) AS calls,
             ELSE :after_held - :before_held || ' bytes' END AS left_behind
 FROM call;
 
+DROP TABLE bulk_item;
 DROP EXTENSION algo_ref;

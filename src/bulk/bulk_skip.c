@@ -194,8 +194,11 @@ add_reject(const BulkInsert *insert, const ErrorData *error)
 
 	if (reject_count++ >= REJECTS_MOST)
 		return;
+	/* room for a power of two */
 	if (rejects == NULL)
-		rejects = MemoryContextAlloc(reject_context, REJECTS_MOST * sizeof(Reject));
+		rejects = MemoryContextAlloc(reject_context, sizeof(Reject));
+	else if ((reject_count & (reject_count - 1)) == 0)
+		rejects = repalloc(rejects, reject_count * 2 * sizeof(Reject));
 	reject = &rejects[reject_count - 1];
 	reject->row = insert->source->row + 1;
 	reject->sqlstate = error->sqlerrcode;

@@ -56,6 +56,7 @@ static void write_row(Writer *writer, TupleTableSlot *slot);
 static ResultRelInfo *route_row(Writer *writer, TupleTableSlot **slot);
 static void check_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot);
 static void keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot);
+static void copy_row(TupleTableSlot *kept, TupleTableSlot *slot);
 static RowBuffer *buffer_of(Writer *writer, ResultRelInfo *rel);
 static void store_all(Writer *writer);
 static void store(Writer *writer, RowBuffer *buffer);
@@ -192,10 +193,32 @@ keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 		buffer->slots[buffer->count] = kept;
 		MemoryContextSwitchTo(caller);
 	}
-	ExecCopySlot(kept, slot);
+	copy_row(kept, slot);
 	buffer->row_numbers[buffer->count++] = writer->insert->row_at_work;
 	writer->waiting_rows++;
 	writer->waiting_bytes += ((HeapTupleTableSlot *) kept)->tuple->t_len;
+}
+
+/*
+ * ExecCopySlot(), which would make two tuples of what the source has put into
+ * the slot of a scan.
+ */
+static void
+copy_row(TupleTableSlot *kept, TupleTableSlot *slot)
+{
+	int			natts = kept->tts_tupleDescriptor->natts;
+
+	if (!TTS_IS_MINIMALTUPLE(slot))
+	{
+		ExecCopySlot(kept, slot);
+		return;
+	}
+	slot_getallattrs(slot);
+	ExecClearTuple(kept);
+	memcpy(kept->tts_values, slot->tts_values, natts * sizeof(Datum));
+	memcpy(kept->tts_isnull, slot->tts_isnull, natts * sizeof(bool));
+	ExecStoreVirtualTuple(kept);
+	ExecMaterializeSlot(kept);
 }
 
 static RowBuffer *
