@@ -5,6 +5,7 @@ CREATE TABLE algo_ref.model (
   ddl         text NOT NULL,
   author      name NOT NULL,
   declared_at timestamptz NOT NULL,
+  checked     text COLLATE "C",
   CONSTRAINT model_pkey PRIMARY KEY (name)
 );
 
@@ -14,6 +15,8 @@ COMMENT ON COLUMN algo_ref.model.name IS 'name of the model';
 COMMENT ON COLUMN algo_ref.model.ddl IS 'DDL that defines it';
 COMMENT ON COLUMN algo_ref.model.author IS 'role that declared it';
 COMMENT ON COLUMN algo_ref.model.declared_at IS 'when it was declared';
+
+COMMENT ON COLUMN algo_ref.model.checked IS 'fingerprint of the schema that algo_ref.check() has last found equal to it';
 
 REVOKE ALL ON algo_ref.model FROM PUBLIC;
 
@@ -101,6 +104,9 @@ REVOKE ALL ON FUNCTION algo_ref.autogenerate(text, text, name[], text[], boolean
 --
 -- desired        DDL of the model; NULL takes the one of algo_ref.declare()
 -- schemas        as in algo_ref.diff()
+--
+-- On a hot standby, where nothing can be built, the live schema has to be the one
+-- that was last found equal to the declared model; then no argument can be given.
 --
 -- Errors: 55000 it is not, or a revision is not applied yet; else those of
 -- algo_ref.diff().

@@ -48,6 +48,7 @@ is(value("SELECT count(*) FROM algo_ref.history()"), 2, 'history()');
 is(value('SELECT heads, deploy, deploy_revision FROM algo_ref.status'), '{s1}|in worker|s2', 'status');
 is(value("SELECT count(*) FROM algo_ref.script('s2')"), 1, 'script()');
 is(value('SELECT state, revision, statement FROM algo_ref.progress'), 'in worker|s2|1', 'progress, where the deploy stands');
+refuses('SELECT algo_ref."check"()', qr/ERROR:  55000: schema "public" is not at head/, 'check() finds that a revision is under way');
 like(value('SELECT algo_ref.upgrade_sql()'), qr/CREATE INDEX CONCURRENTLY/, 'upgrade_sql()');
 refuses('CALL algo_ref.deploy()', qr/ERROR:  25006/, 'deploy() is refused');
 refuses("CALL algo_ref.revert('base')", qr/ERROR:  25006/, 'revert() is refused');
@@ -60,6 +61,19 @@ $writer->query_safe('COMMIT');
 $writer->quit;
 ok($deploy->finish, 'the deploy ends');
 ok($waiter->finish, '... and await() on the standby with it');
+
+# Nothing can be built here, so the schema has to be the one that the primary has checked.
+sub check { return 'SELECT algo_ref."check"()' }
+$primary->safe_psql('postgres', 'SELECT algo_ref.declare(algo_ref.schema_sql())');
+$primary->wait_for_catchup($standby);
+refuses(check(), qr/ERROR:  55000: the declared model has not been checked yet/, 'check() knows what it does not know');
+$primary->safe_psql('postgres', check());
+$primary->wait_for_catchup($standby);
+is($standby->psql('postgres', check()), 0, '... finds what the primary has found');
+$primary->safe_psql('postgres', 'ALTER TABLE marker ADD COLUMN by_hand int');
+$primary->wait_for_catchup($standby);
+refuses(check(), qr/ERROR:  55000: the live schema is not the one/, '... and that somebody has changed it');
+refuses("SELECT algo_ref.\"check\"('CREATE TABLE t ()')", qr/ERROR:  25006/, '... but compares with no other text');
 $standby->stop;
 $primary->stop;
 done_testing();
