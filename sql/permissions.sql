@@ -69,6 +69,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.prefetch('SELECT 1', VARIADIC '{}')$$),
   ($$algo_ref.prefetch_jsonb('SELECT 1', VARIADIC '{}')$$),
   ($$algo_ref.prefetch_query('SELECT 1', '{}')$$),
+  ($$algo_ref.prefetch_rows('SELECT 1', '{}', NULL)$$),
   ($$algo_ref.processes()$$),
   ($$algo_ref.relationships('alembic_version')$$),
   ($$algo_ref.resolve('heads')$$),

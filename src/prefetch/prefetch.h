@@ -1,21 +1,28 @@
 /*
- * prefetch.h: rows and everything that hangs on them, as JSON.
+ * prefetch.h: rows and everything that hangs on them, as JSON, level by level.
  *
- * A query and paths become a tree of PathNodes, one for each relationship that
- * is followed, and the tree becomes one statement, which the server plans and
- * runs as the caller.
+ * A PrefetchPlan is made from a query and paths: a tree of PathNodes, one for
+ * each relationship that is followed.  Each level is read with a fixed number
+ * of statements for a batch of parents, through the executor.
  */
 #ifndef AR_PREFETCH_H
 #define AR_PREFETCH_H
 
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
+#include "common/parameter.h"
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "relationship/relationship.h"
+#include "tcop/dest.h"
+#include "utils/jsonb.h"
+#include "utils/plancache.h"
+#include "utils/sortsupport.h"
 
-/* prefetch_path.c: paths as written */
+/* prefetch_path.c: paths as written ----------------------------------------- */
 
 typedef struct PathOrder
 {
@@ -43,44 +50,408 @@ typedef struct PathStep
 
 extern List *ar_prefetch_parse_path(const char *path);
 
-/* prefetch_tree.c: what the paths have in common */
+/* prefetch_text.c: SQL that comes from the caller --------------------------- */
+
+/* what the parameters are called that are arrays of keys, before their number */
+#define AR_PREFETCH_KEY_PARAMETER "algo_ref_key_"
+
+extern void ar_prefetch_check_expression(const char *text, const char *path);
+extern NamedText *ar_prefetch_number_names(const char *text);
+extern void ar_prefetch_check_parameters(int count, int named);
+extern void ar_prefetch_text_error_callback(void *arg);
+
+/* prefetch_statement.c: a statement that is prepared once ------------------- */
+
+typedef struct PrefetchStatement
+{
+	char	   *sql;
+	char	  **names;			/* of its parameters */
+	int			type_count;
+	Oid		   *types;
+	CachedPlanSource *source;
+} PrefetchStatement;
+
+typedef struct PrefetchRun
+{
+	struct QueryDesc *query;
+	CachedPlan *plan;
+	ResourceOwner owner;
+} PrefetchRun;
+
+extern PrefetchStatement *ar_prefetch_prepare(const char *sql, RawStmt *parsed, int key_count,
+											  const Oid *key_types, int name_count,
+											  char **names, int cursor_options);
+extern int	ar_prefetch_key_number(const char *name);
+extern void ar_prefetch_forget(PrefetchStatement *statement);
+extern ParamListInfo ar_prefetch_parameters(const PrefetchStatement *statement,
+											const Datum *keys, Jsonb *values);
+extern void ar_prefetch_begin(PrefetchRun *run, PrefetchStatement *statement,
+							  ParamListInfo params, DestReceiver *receiver);
+extern void ar_prefetch_end(PrefetchRun *run);
+extern bool ar_prefetch_scans_whole_table(PrefetchStatement *statement);
+
+/* prefetch_json.c: values as row_to_json() writes them ---------------------- */
+
+typedef struct JsonBuffer
+{
+	char	   *data;
+	Size		length;
+	Size		size;
+} JsonBuffer;
+
+typedef enum JsonForm
+{
+	AR_JSON_BOOL,
+	AR_JSON_INT2,
+	AR_JSON_INT4,
+	AR_JSON_INT8,
+	AR_JSON_NUMBER,				/* what its output function prints, if a
+								 * number */
+	AR_JSON_TEXT,
+	AR_JSON_DATE,
+	AR_JSON_TIMESTAMP,
+	AR_JSON_TIMESTAMPTZ,
+	AR_JSON_VERBATIM,			/* what its output function prints */
+	AR_JSON_STRING,				/* the same, as a string */
+	AR_JSON_OTHER				/* through to_json() */
+} JsonForm;
+
+typedef struct JsonColumn
+{
+	int			position;		/* in the slot, from 0 */
+	char	   *prefix;			/* {"name": or ,"name": */
+	int			prefix_length;
+	JsonForm	form;
+	FmgrInfo	function;
+} JsonColumn;
+
+extern void ar_prefetch_json_column(JsonColumn *column, const char *name, Oid type,
+									int position, bool first);
+extern void ar_prefetch_json_value(JsonBuffer *buffer, JsonColumn *column, Datum value,
+								   bool isnull);
+extern void ar_prefetch_json_string(JsonBuffer *buffer, const char *text, Size length);
+extern void ar_prefetch_json_reserve(JsonBuffer *buffer, Size more);
+
+/* room for a number or a time */
+static inline void
+ar_prefetch_json_reserve_small(JsonBuffer *buffer)
+{
+	if (unlikely(buffer->length + 64 > buffer->size))
+		ar_prefetch_json_reserve(buffer, 64);
+}
+
+static inline void
+ar_prefetch_json_bytes(JsonBuffer *buffer, const char *bytes, Size length)
+{
+	if (unlikely(buffer->length + length > buffer->size))
+		ar_prefetch_json_reserve(buffer, length);
+	memcpy(buffer->data + buffer->length, bytes, length);
+	buffer->length += length;
+}
+
+/* prefetch_plan.c: what has to be read -------------------------------------- */
+
+typedef struct KeyColumn
+{
+	Oid			type;			/* base type of the parent's column */
+	int16		length;
+	bool		by_value;
+	char		align;
+	Oid			collation;
+	FmgrInfo	hash;
+	FmgrInfo	equal;
+} KeyColumn;
+
+/* Columns by which something is looked up. */
+typedef struct KeyShape
+{
+	int			count;
+	bool		is_integer;		/* one column of an integer type */
+	KeyColumn  *column;
+} KeyShape;
+
+typedef enum FetchStrategy
+{
+	AR_FETCH_INDEX,				/* column = ANY (keys), one plan for all */
+	AR_FETCH_JOIN_FEW,			/* join with the keys, one plan for all */
+	AR_FETCH_JOIN,				/* join with the keys, planned for them */
+	AR_FETCH_SCAN,				/* the whole table */
+	AR_FETCH_PROBE,				/* ORDER BY and LIMIT for each key */
+	AR_FETCH_STRATEGIES
+} FetchStrategy;
+
+/* How the rows of a table are looked up by key. */
+typedef struct PrefetchFetch
+{
+	Oid			table;
+	KeyShape	key;
+	bool		has_index;		/* one that begins with the key's columns */
+	bool		has_order_index;	/* and goes on with the order */
+	double		table_rows;
+	double		rows_per_key;
+	char	   *sql[AR_FETCH_STRATEGIES];	/* NULL where it does not apply */
+	NamedText  *named[AR_FETCH_STRATEGIES];
+	PrefetchStatement *statement[AR_FETCH_STRATEGIES];	/* made when needed */
+	int		   *key_position;	/* of the key in the rows that come back */
+	Oid		   *key_result_type;
+	int			natts;
+	Oid		   *att_types;
+} PrefetchFetch;
 
 typedef struct PathNode
 {
-	struct PathNode *parent;	/* NULL: the query itself */
-	PathStep   *step;			/* NULL: the query itself */
+	struct PathNode *parent;
+	PathStep   *step;
 	char	   *name;			/* key in the JSON of the parent's row */
-	const Relationship *relationship;
+	char	   *path;			/* dotted names from the top */
+	int			level;
+	Relationship *relationship; /* NULL at the top */
+	bool		to_one;
 	bool		count;
 	bool		inner;
+	bool		needs_inner;	/* it or something below is inner */
 	bool		in_chain;		/* part of a recursion */
-	int			number;			/* of its table alias */
+	int			chain_length;	/* how many nodes of it are above, with where
+								 * it starts */
+	int64		limit;
 	List	   *children;		/* of PathNode * */
+	int			child_count;
+	struct PathNode **child;
+	int			number;			/* among all nodes; 0 is the top */
+
+	char	   *prefix;			/* ,"name": */
+	int			prefix_length;
+	bool		bare;			/* no column stands before the first child */
+
+	/* where the rows of this node have what their children need */
+	int		  **child_position; /* for each child, of its key's columns */
+	int		   *identity;		/* in_chain or its parent: key of the row */
+	KeyShape	identity_shape;
+
+	int			json_count;
+	JsonColumn *json;
+	int			sort_count;
+	int		   *sort_position;
+	SortSupportData *sort;
+	bool	   *sort_by_value;
+	int16	   *sort_length;
+
+	PrefetchFetch *link;		/* association table, or NULL */
+	int		   *link_far_position;
+	PrefetchFetch *fetch;
 } PathNode;
 
-extern PathNode *ar_prefetch_tree(List *paths);
-extern void ar_prefetch_check_names(const PathNode *node, List *column_names);
-
-/* prefetch_query.c: the query */
-
-typedef struct PrefetchQuery
+typedef struct PrefetchPlan
 {
-	const char *text;			/* without a semicolon */
-	List	   *column_names;	/* of char *: what it returns */
-	List	   *hidden;			/* of ColumnRef *: what has to be added */
-	List	   *sources;
-	Query	   *query;
-} PrefetchQuery;
+	MemoryContext context;
+	uint64		generation;
+	Oid			user;
+	int			pins;
+	bool		stale;
+	struct PrefetchPlan *next;
+	char	   *query;
+	int			path_count;
+	char	  **paths;
+	char	   *search_path;
+	bool		row_security;
+	PrefetchStatement *top_statement;
+	TupleDesc	top_desc;
+	List	   *statements;		/* all that were prepared */
+	PathNode   *top;
+	int			node_count;
+	List	   *nodes;			/* parents before children */
+	List	   *tables;			/* Oids, of the relationships */
+} PrefetchPlan;
 
-extern PrefetchQuery *ar_prefetch_read_query(const char *text);
-extern void ar_prefetch_error_callback(void *arg);
-extern void ar_prefetch_check_parameters(int count, int named);
-extern void ar_prefetch_find_relationship(PrefetchQuery *query, PathNode *node);
-extern int	ar_prefetch_query_column(PrefetchQuery *query, const PathNode *node, AttrNumber column);
+extern PrefetchPlan *ar_prefetch_plan(const char *query, int path_count, char **paths);
+extern void ar_prefetch_unpin(PrefetchPlan *plan);
+extern PrefetchStatement *ar_prefetch_fetch_statement(PrefetchPlan *plan, PathNode *node,
+													  PrefetchFetch *fetch,
+													  FetchStrategy strategy);
+extern const char *ar_prefetch_strategy_name(FetchStrategy strategy);
 
-/* prefetch_sql.c: the statement */
+/* prefetch_key.c: distinct keys and their numbers --------------------------- */
 
-extern char *ar_prefetch_sql(PrefetchQuery *query, PathNode *top, bool as_jsonb);
-extern RawStmt *ar_prefetch_parse(const PrefetchQuery *query, const char *sql);
+typedef struct KeyTable
+{
+	const KeyShape *shape;
+	MemoryContext context;
+	MemoryContext key_context;
+	int			count;
+	int			allocated;
+	uint32		mask;
+	int32	   *slot;			/* number + 1; 0: free */
+	int64	   *integer;		/* by number, of one integer */
+	Datum	   *datum;			/* by number and column, of others */
+	uint32	   *hash;
+} KeyTable;
+
+extern void ar_prefetch_key_init(KeyTable *table, const KeyShape *shape, MemoryContext context,
+								 MemoryContext key_context);
+extern void ar_prefetch_key_reset(KeyTable *table);
+extern int	ar_prefetch_key_number_of(KeyTable *table, TupleTableSlot *slot, const int *position,
+									  bool add);
+extern void ar_prefetch_key_arrays(const KeyTable *table, int first, Datum *arrays);
+
+/* An integer of 2, 4 or 8 bytes. */
+static inline int64
+ar_prefetch_integer(int16 length, Datum value)
+{
+	return length == 8 ? DatumGetInt64(value) : length == 4 ? DatumGetInt32(value) :
+		DatumGetInt16(value);
+}
+
+/* prefetch_load.c: batches -------------------------------------------------- */
+
+typedef struct PrefetchLoad PrefetchLoad;
+
+typedef enum PrefetchOutput
+{
+	AR_PREFETCH_ROWS,			/* nested rows */
+	AR_PREFETCH_SETS			/* each row once, by path */
+} PrefetchOutput;
+
+typedef struct PrefetchCounts
+{
+	int			strategies;		/* bits, of FetchStrategy */
+	const char *sql;			/* the last that ran */
+	int64		statements;
+	int64		keys;
+	int64		rows;
+	double		milliseconds;
+} PrefetchCounts;
+
+extern PrefetchLoad *ar_prefetch_load_begin(PrefetchPlan *plan, Jsonb *values,
+											PrefetchOutput output);
+extern bool ar_prefetch_load_batch(PrefetchLoad *load);
+extern void ar_prefetch_load_end(PrefetchLoad *load);
+
+/* prefetch_write.c: what was read, put together ----------------------------- */
+
+extern bool ar_prefetch_load_next(PrefetchLoad *load, JsonBuffer *row);
+
+/* what is known of a batch: prefetch_load.c reads it, prefetch_group.c keeps it */
+
+typedef struct Row
+{
+	Size		start;			/* of its JSON in the node's text, without "}" */
+	uint32		length;
+	int32		group;			/* number of the key by which it was found */
+	int32		identity;		/* in a recursion */
+	int32		below[FLEXIBLE_ARRAY_MEMBER];	/* for each child, its group
+												 * there, or -1 */
+} Row;
+
+/* A row of an association table. */
+typedef struct Link
+{
+	int32		group;
+	int32		far_group;
+} Link;
+
+/* A row that may be among the first of its group. */
+typedef struct Candidate
+{
+	MinimalTuple tuple;
+	Datum	   *sort;
+	bool	   *sort_isnull;
+	int64		arrival;
+} Candidate;
+
+typedef struct CandidateGroup
+{
+	Candidate  *candidates;
+	int			count;
+	int			allocated;
+	bool		is_cut;			/* the last of the first "limit" is the worst
+								 * wanted */
+} CandidateGroup;
+
+typedef struct NodeState
+{
+	PathNode   *node;
+	bool		keeps_order;	/* rows have sort values */
+	bool		bounds_rows;	/* a limit is kept as rows come in */
+	bool		has_inner_child;
+	KeyTable	keys;			/* that the parent's rows have: its groups */
+	KeyTable	far_keys;		/* that the association's rows have */
+	KeyTable   *identities;		/* of a recursion */
+
+	JsonBuffer text;
+	Size		stride;
+	int			row_count;
+	int			row_allocated;
+	char	   *rows;
+	Datum	   *sort;			/* by row and sort column */
+	bool	   *sort_isnull;
+
+	int			link_count;
+	int			link_allocated;
+	Link	   *links;
+	int			candidate_allocated;
+	CandidateGroup *candidates;
+	int64		arrivals;
+	TupleTableSlot *candidate_slot;
+
+	/* groups: rows, as numbers, in order */
+	int			group_allocated;
+	int32	   *group_start;
+	int32	   *group_count;
+	int64	   *group_total;	/* where rows are counted */
+	int			order_allocated;
+	int32	   *order;
+	int			far_allocated;
+	int32	   *far_row;
+
+	PrefetchCounts counts;
+	PrefetchCounts link_counts;
+} NodeState;
+
+typedef struct Receiver
+{
+	DestReceiver receiver;
+	PrefetchLoad *load;
+	NodeState  *state;
+	KeyTable   *keys;
+	int64		rows;
+} Receiver;
+
+struct PrefetchLoad
+{
+	MemoryContext context;
+	MemoryContext batch_context;
+	MemoryContext row_context;
+	MemoryContextCallback unpin;
+	PrefetchPlan *plan;
+	Jsonb	   *values;
+	PrefetchOutput output;
+	bool		is_done;		/* the query has no more rows */
+	PrefetchRun top;
+	Receiver	top_receiver;
+	uint64		batch_rows;
+	int64		batches;
+	int			next_row;
+	NodeState **states;			/* by the node's number */
+	int32	   *identities;		/* of the rows being written, by node */
+};
+
+static inline Row *
+ar_prefetch_row(const NodeState *state, int number)
+{
+	return (Row *) (state->rows + state->stride * number);
+}
+
+/* prefetch_group.c */
+extern void ar_prefetch_add_row(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
+								int group);
+extern void ar_prefetch_add_link(PrefetchLoad *load, NodeState *state, int group, int far_group);
+extern void ar_prefetch_begin_counts(NodeState *state);
+extern void ar_prefetch_begin_candidates(PrefetchLoad *load, NodeState *state);
+extern void ar_prefetch_add_candidate(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
+									  int group);
+extern void ar_prefetch_keep_candidates(PrefetchLoad *load, NodeState *state);
+extern void ar_prefetch_group_rows(PrefetchLoad *load, NodeState *state);
+extern bool ar_prefetch_is_alive(const PrefetchLoad *load, const NodeState *state,
+								 const Row *row);
 
 #endif							/* AR_PREFETCH_H */

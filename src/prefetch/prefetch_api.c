@@ -1,284 +1,124 @@
 /*
- * prefetch_api.c: algo_ref.prefetch(), prefetch_jsonb() and prefetch_query().
- *
- * Rows are read through a portal, a few at first and then more at a time, and
- * given back one by one: the first comes before the last is read, and who stops
- * early has not paid for the rest.
+ * prefetch_api.c: prefetching as SQL functions.
  */
 #include "postgres.h"
 
-#include "access/tupdesc.h"
 #include "catalog/pg_type.h"
-#include "common/compat.h"
-#include "common/parameter.h"
-#include "executor/executor.h"
-#include "executor/tstoreReceiver.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/params.h"
-#include "parser/analyze.h"
 #include "prefetch/prefetch.h"
-#include "tcop/pquery.h"
-#include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/jsonb.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/plancache.h"
-#include "utils/portal.h"
-#include "utils/snapmgr.h"
-#include "utils/tuplestore.h"
 
-/* How many rows are read together at most. */
-#define ROWS_TOGETHER 256
-
-typedef struct PrefetchScan
+/* A call that returns one row at a time. */
+typedef struct RowsCall
 {
-	Portal		portal;			/* NULL: closed */
-	CachedPlanSource *source;
-	Tuplestorestate *rows;
-	DestReceiver *receiver;
-	TupleTableSlot *slot;
-	long		together;
-	bool		is_last;
-	ExprContext *econtext;
-} PrefetchScan;
+	PrefetchLoad *load;
+	JsonBuffer	row;			/* a json Datum, made again for each row */
+} RowsCall;
 
-static List *texts_of_array(FunctionCallInfo fcinfo, int n);
-static PrefetchScan *begin_scan(FunctionCallInfo fcinfo, const char *query, List *paths, Jsonb *values,
-								bool as_jsonb);
-static ParamListInfo bind_values(const NamedText *named, const Oid *types, Jsonb *values);
-static bool next_row(PrefetchScan *scan);
-static void end_scan(PrefetchScan *scan);
-static void scan_callback(Datum arg);
-static Datum prefetch(FunctionCallInfo fcinfo, bool has_values, bool as_jsonb);
+static PrefetchLoad *begin_load(FunctionCallInfo fcinfo, PrefetchOutput output);
+static char **path_array(ArrayType *array, int *count);
+static void end_load(Datum arg);
+static void null_argument(const char *name);
 
-PG_FUNCTION_INFO_V1(algo_ref_prefetch);
-PG_FUNCTION_INFO_V1(algo_ref_prefetch_jsonb);
-PG_FUNCTION_INFO_V1(algo_ref_prefetch_query);
+PG_FUNCTION_INFO_V1(algo_ref_prefetch_rows);
 
 /*
- * algo_ref.prefetch(query, VARIADIC paths)
+ * algo_ref.prefetch_rows(query, paths, params)
  */
 Datum
-algo_ref_prefetch(PG_FUNCTION_ARGS)
+algo_ref_prefetch_rows(PG_FUNCTION_ARGS)
 {
-	return prefetch(fcinfo, false, false);
-}
-
-/*
- * algo_ref.prefetch_jsonb(query, VARIADIC paths)
- */
-Datum
-algo_ref_prefetch_jsonb(PG_FUNCTION_ARGS)
-{
-	return prefetch(fcinfo, false, true);
-}
-
-/*
- * algo_ref.prefetch_query(query, paths, params)
- */
-Datum
-algo_ref_prefetch_query(PG_FUNCTION_ARGS)
-{
-	return prefetch(fcinfo, true, false);
-}
-
-static Datum
-prefetch(FunctionCallInfo fcinfo, bool has_values, bool as_jsonb)
-{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	FuncCallContext *context;
-	PrefetchScan *scan;
-	Datum		value;
-	bool		is_null;
+	RowsCall   *call;
 
 	if (SRF_IS_FIRSTCALL())
 	{
-		List	   *paths;
+		MemoryContext old;
 
-		if (PG_ARGISNULL(0))
-			ereport(ERROR,
-					errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("query must not be null"));
-		paths = texts_of_array(fcinfo, 1);
 		context = SRF_FIRSTCALL_INIT();
-		context->user_fctx = begin_scan(fcinfo, text_to_cstring(PG_GETARG_TEXT_PP(0)), paths,
-										has_values && !PG_ARGISNULL(2) ? PG_GETARG_JSONB_P(2) : NULL, as_jsonb);
+		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
+		call = palloc0(sizeof(RowsCall));
+		ar_prefetch_json_reserve(&call->row, 1024);
+		call->load = begin_load(fcinfo, AR_PREFETCH_ROWS);
+		RegisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
+		context->user_fctx = call;
+		MemoryContextSwitchTo(old);
 	}
 	context = SRF_PERCALL_SETUP();
-	scan = context->user_fctx;
-	if (!next_row(scan))
+	call = context->user_fctx;
+
+	/* the last row has been used by now */
+	call->row.length = VARHDRSZ;
+	if (ar_prefetch_load_next(call->load, &call->row))
 	{
-		end_scan(scan);
-		SRF_RETURN_DONE(context);
+		SET_VARSIZE(call->row.data, call->row.length);
+		SRF_RETURN_NEXT(context, PointerGetDatum(call->row.data));
 	}
-	value = slot_getattr(scan->slot, 1, &is_null);
-	if (is_null)
-		SRF_RETURN_NEXT_NULL(context);
-	value = datumCopy(value, false, -1);
-	SRF_RETURN_NEXT(context, value);
+	UnregisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
+	ar_prefetch_load_end(call->load);
+	SRF_RETURN_DONE(context);
 }
 
-static List *
-texts_of_array(FunctionCallInfo fcinfo, int n)
+/*
+ * Begin what the arguments query, paths and params say.
+ */
+static PrefetchLoad *
+begin_load(FunctionCallInfo fcinfo, PrefetchOutput output)
 {
-	List	   *texts = NIL;
-	Datum	   *items;
-	bool	   *nulls;
-	int			count;
+	char	  **paths;
+	int			path_count;
+	Jsonb	   *values = NULL;
+	PrefetchPlan *plan;
 
-	if (PG_ARGISNULL(n))
-		return NIL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(n), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &count);
-	for (int i = 0; i < count; i++)
+	if (PG_ARGISNULL(0))
+		null_argument("query");
+	if (PG_ARGISNULL(1))
+		null_argument("paths");
+	paths = path_array(PG_GETARG_ARRAYTYPE_P(1), &path_count);
+	if (!PG_ARGISNULL(2))
+	{
+		values = PG_GETARG_JSONB_P_COPY(2);
+		if (!JB_ROOT_IS_OBJECT(values))
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("%s must be an object", "params"));
+	}
+	plan = ar_prefetch_plan(text_to_cstring(PG_GETARG_TEXT_PP(0)), path_count, paths);
+	return ar_prefetch_load_begin(plan, values, output);
+}
+
+static char **
+path_array(ArrayType *array, int *count)
+{
+	Datum	   *datums;
+	bool	   *nulls;
+	char	  **paths;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &datums, &nulls, count);
+	paths = palloc(sizeof(char *) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
 	{
 		if (nulls[i])
-			ereport(ERROR,
-					errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					errmsg("a path must not be null"));
-		texts = lappend(texts, TextDatumGetCString(items[i]));
+			null_argument("a path");
+		paths[i] = TextDatumGetCString(datums[i]);
 	}
-	return texts;
-}
-
-/*
- * Write and plan the statement, and open a portal for it, under the caller's
- * snapshot.
- */
-static PrefetchScan *
-begin_scan(FunctionCallInfo fcinfo, const char *query, List *paths, Jsonb *values, bool as_jsonb)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext context = fcinfo->flinfo->fn_extra ?
-	((FuncCallContext *) fcinfo->flinfo->fn_extra)->multi_call_memory_ctx : CurrentMemoryContext;
-	MemoryContext old;
-	PrefetchScan *scan;
-	PrefetchQuery *read = ar_prefetch_read_query(query);
-	NamedText  *named = ar_parameter_number(ar_prefetch_sql(read, ar_prefetch_tree(paths), as_jsonb));
-	RawStmt    *statement = ar_prefetch_parse(read, named->text);
-	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
-	int			type_count = named->count;
-	Query	   *analyzed;
-	ParamListInfo params;
-	CachedPlan *plan;
-	ErrorContextCallback callback = {.previous = error_context_stack,
-	.callback = ar_prefetch_error_callback,.arg = unconstify(char *, named->shown)};
-
-	old = MemoryContextSwitchTo(context);
-	scan = palloc0(sizeof(PrefetchScan));
-	scan->econtext = result->econtext;
-	scan->source = CreateCachedPlan(statement, named->text, CMDTAG_SELECT);
-	MemoryContextSwitchTo(old);
-	error_context_stack = &callback;
-	analyzed = parse_analyze_varparams(statement, named->text, &types, &type_count, NULL);
-	error_context_stack = callback.previous;
-	CompleteCachedPlan(scan->source, pg_rewrite_query(analyzed), NULL, types, type_count, NULL, NULL, 0, true);
-	MemoryContextSwitchTo(context);
-	params = bind_values(named, types, values);
-	SaveCachedPlan(scan->source);
-	RegisterExprContextCallback(scan->econtext, scan_callback, PointerGetDatum(scan));
-	plan = GetCachedPlan(scan->source, params, NULL, NULL);
-	scan->portal = CreateNewPortal();
-	scan->portal->visible = false;
-	PortalDefineQuery(scan->portal, NULL, pstrdup(named->text), CMDTAG_SELECT, plan->stmt_list, plan);
-	PortalStart(scan->portal, params, 0, GetActiveSnapshot());
-	scan->rows = tuplestore_begin_heap(false, false, work_mem);
-	scan->receiver = CreateDestReceiver(DestTuplestore);
-	SetTuplestoreDestReceiverParams(scan->receiver, scan->rows, context, false, NULL, NULL);
-	scan->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(scan->portal->tupDesc), &TTSOpsMinimalTuple);
-	scan->together = 1;
-	MemoryContextSwitchTo(old);
-	return scan;
-}
-
-/*
- * The values of the parameters; 42P02 for one that has none.
- */
-static ParamListInfo
-bind_values(const NamedText *named, const Oid *types, Jsonb *values)
-{
-	ParamListInfo params;
-
-	if (named->count == 0)
-		return NULL;
-	if (values && !JB_ROOT_IS_OBJECT(values))
-		ereport(ERROR,
-				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("params must be an object"));
-	params = makeParamList(named->count);
-	for (int i = 0; i < named->count; i++)
-	{
-		ParamExternData *param = &params->params[i];
-		JsonbValue *value = NULL;
-		char	   *text;
-		Oid			input;
-		Oid			io_parameter;
-
-		if (values)
-			value = getKeyJsonValueFromContainer(&values->root, named->names[i], strlen(named->names[i]), NULL);
-		if (value == NULL)
-			ereport(ERROR,
-					errcode(ERRCODE_UNDEFINED_PARAMETER),
-					errmsg("parameter \"%s\" has no value", named->names[i]),
-					errhint("algo_ref.prefetch_query(query, paths, params) takes an object with a value for each :name."));
-		text = ar_parameter_value(value, types[i], named->names[i]);
-
-		getTypeInputInfo(types[i], &input, &io_parameter);
-		param->ptype = types[i];
-		param->pflags = PARAM_FLAG_CONST;
-		param->isnull = text == NULL;
-
-		param->value = OidInputFunctionCall(input, text, io_parameter, -1);
-	}
-	return params;
-}
-
-static bool
-next_row(PrefetchScan *scan)
-{
-	while (!tuplestore_gettupleslot(scan->rows, true, false, scan->slot))
-	{
-		uint64		count;
-
-		if (scan->is_last)
-			return false;
-		tuplestore_clear(scan->rows);
-		count = PortalRunFetch(scan->portal, FETCH_FORWARD, scan->together, scan->receiver);
-		scan->is_last = count < (uint64) scan->together;
-		scan->together = Min(scan->together * 4, ROWS_TOGETHER);
-	}
-	return true;
+	return paths;
 }
 
 static void
-end_scan(PrefetchScan *scan)
+end_load(Datum arg)
 {
-	UnregisterExprContextCallback(scan->econtext, scan_callback, PointerGetDatum(scan));
-	scan_callback(PointerGetDatum(scan));
+	ar_prefetch_load_end((PrefetchLoad *) DatumGetPointer(arg));
 }
 
-/*
- * Also when the caller wants no more rows.  After an error the end of the
- * transaction has seen to the portal.
- */
 static void
-scan_callback(Datum arg)
+null_argument(const char *name)
 {
-	PrefetchScan *scan = (PrefetchScan *) DatumGetPointer(arg);
-
-	if (scan->slot)
-		ExecDropSingleTupleTableSlot(scan->slot);
-	scan->slot = NULL;
-	if (scan->rows)
-		tuplestore_end(scan->rows);
-	scan->rows = NULL;
-	if (scan->portal)
-		PortalDrop(scan->portal, false);
-	scan->portal = NULL;
-	if (scan->source)
-		DropCachedPlan(scan->source);
-	scan->source = NULL;
+	ereport(ERROR,
+			errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			errmsg("%s must not be null", name));
 }

@@ -38,9 +38,9 @@ static void parse_order(PathParser *parser, PathStep *step);
 static void parse_where(PathParser *parser, PathStep *step);
 static int64 parse_number(PathParser *parser, const char *what);
 static char *parse_name(PathParser *parser, const char *what);
-static bool accept_word(PathParser *parser, const char *word);
-static bool accept_keyword(PathParser *parser, const char *word);
-static bool accept_char(PathParser *parser, char c);
+static bool take_word(PathParser *parser, const char *word);
+static bool take_keyword(PathParser *parser, const char *word);
+static bool take(PathParser *parser, char c);
 static void expect(PathParser *parser, char c);
 static void skip_space(PathParser *parser);
 static bool is_name_start(char c);
@@ -63,7 +63,7 @@ ar_prefetch_parse_path(const char *path)
 
 		CHECK_FOR_INTERRUPTS();
 		skip_space(&parser);
-		if (steps != NIL && accept_word(&parser, "count"))
+		if (steps != NIL && take_word(&parser, "count"))
 		{
 			step = llast(steps);
 			skip_space(&parser);
@@ -102,14 +102,14 @@ parse_step(PathParser *parser)
 	step->limit = -1;
 	step->name = parse_name(parser, "the name of a relationship");
 	skip_space(parser);
-	if (accept_char(parser, ':'))
+	if (take(parser, ':'))
 	{
 		step->alias = step->name;
 		skip_space(parser);
 		step->name = parse_name(parser, "the name of a relationship");
 		skip_space(parser);
 	}
-	while (accept_char(parser, '!'))
+	while (take(parser, '!'))
 	{
 		bool		quoted = *parser->at == '"';
 		const char *start = parser->at;
@@ -126,7 +126,7 @@ parse_step(PathParser *parser)
 		}
 		skip_space(parser);
 	}
-	if (accept_char(parser, '*'))
+	if (take(parser, '*'))
 	{
 		const char *start = parser->at;
 		int64		depth = parse_number(parser, "the depth of the recursion");
@@ -139,7 +139,7 @@ parse_step(PathParser *parser)
 		step->depth = (int) depth;
 		skip_space(parser);
 	}
-	if (accept_char(parser, '('))
+	if (take(parser, '('))
 		parse_arguments(parser, step);
 	return step;
 }
@@ -153,19 +153,19 @@ parse_arguments(PathParser *parser, PathStep *step)
 	do
 	{
 		skip_space(parser);
-		if (accept_keyword(parser, "where"))
+		if (take_keyword(parser, "where"))
 		{
 			if (step->where)
 				syntax_error(parser, "only one \"where\"");
 			parse_where(parser, step);
 		}
-		else if (accept_keyword(parser, "order"))
+		else if (take_keyword(parser, "order"))
 		{
 			if (step->order)
 				syntax_error(parser, "only one \"order\"");
 			parse_order(parser, step);
 		}
-		else if (accept_keyword(parser, "limit"))
+		else if (take_keyword(parser, "limit"))
 		{
 			if (step->limit >= 0)
 				syntax_error(parser, "only one \"limit\"");
@@ -178,8 +178,8 @@ parse_arguments(PathParser *parser, PathStep *step)
 			syntax_error(parser, "\"where:\", \"order:\" or \"limit:\"");
 		first = false;
 		skip_space(parser);
-	} while (accept_char(parser, ';'));
-	if (!accept_char(parser, ')'))
+	} while (take(parser, ';'));
+	if (!take(parser, ')'))
 		syntax_error(parser, "\";\" or \")\"");
 }
 
@@ -200,7 +200,7 @@ parse_columns(PathParser *parser, PathStep *step)
 		}
 		step->columns = lappend(step->columns, name);
 		skip_space(parser);
-	} while (accept_char(parser, ','));
+	} while (take(parser, ','));
 }
 
 static void
@@ -213,25 +213,25 @@ parse_order(PathParser *parser, PathStep *step)
 		skip_space(parser);
 		order->column = parse_name(parser, "a column");
 		skip_space(parser);
-		if (accept_word(parser, "desc"))
+		if (take_word(parser, "desc"))
 			order->descending = true;
 		else
-			(void) accept_word(parser, "asc");
+			(void) take_word(parser, "asc");
 		order->nulls_first = order->descending;
 		skip_space(parser);
-		if (accept_word(parser, "nulls"))
+		if (take_word(parser, "nulls"))
 		{
 			skip_space(parser);
-			if (accept_word(parser, "first"))
+			if (take_word(parser, "first"))
 				order->nulls_first = true;
-			else if (accept_word(parser, "last"))
+			else if (take_word(parser, "last"))
 				order->nulls_first = false;
 			else
 				syntax_error(parser, "\"first\" or \"last\"");
 		}
 		step->order = lappend(step->order, order);
 		skip_space(parser);
-	} while (accept_char(parser, ','));
+	} while (take(parser, ','));
 }
 
 /*
@@ -241,6 +241,7 @@ parse_order(PathParser *parser, PathStep *step)
 static void
 parse_where(PathParser *parser, PathStep *step)
 {
+	/* which words are keywords does not matter */
 	static const ScanKeywordList no_keywords = {.max_kw_len = 0};
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
@@ -268,6 +269,7 @@ parse_where(PathParser *parser, PathStep *step)
 	step->where = pnstrdup(start, parser->at - start);
 	if (strspn(step->where, " \t\r\n\f\v") == strlen(step->where))
 		syntax_error(parser, "a condition");
+	ar_prefetch_check_expression(step->where, parser->path);
 }
 
 static int64
@@ -329,7 +331,7 @@ parse_name(PathParser *parser, const char *what)
  * A word, in lower case, and nothing longer.
  */
 static bool
-accept_word(PathParser *parser, const char *word)
+take_word(PathParser *parser, const char *word)
 {
 	size_t		length = strlen(word);
 
@@ -343,14 +345,14 @@ accept_word(PathParser *parser, const char *word)
  * A word with a colon.
  */
 static bool
-accept_keyword(PathParser *parser, const char *word)
+take_keyword(PathParser *parser, const char *word)
 {
 	const char *start = parser->at;
 
-	if (accept_word(parser, word))
+	if (take_word(parser, word))
 	{
 		skip_space(parser);
-		if (accept_char(parser, ':'))
+		if (take(parser, ':'))
 			return true;
 	}
 	parser->at = start;
@@ -358,7 +360,7 @@ accept_keyword(PathParser *parser, const char *word)
 }
 
 static bool
-accept_char(PathParser *parser, char c)
+take(PathParser *parser, char c)
 {
 	if (*parser->at != c)
 		return false;
@@ -369,7 +371,7 @@ accept_char(PathParser *parser, char c)
 static void
 expect(PathParser *parser, char c)
 {
-	if (!accept_char(parser, c))
+	if (!take(parser, c))
 		syntax_error(parser, psprintf("\"%c\"", c));
 }
 

@@ -1,0 +1,502 @@
+/*
+ * prefetch_group.c: the rows of a batch, in groups.
+ *
+ * The rows of a node come in any order.  When all of them and what hangs on
+ * them are known, those whose inner relationships are empty go, the others are
+ * put together by key, sorted, and cut to the limit.
+ *
+ * Where a limit can be kept at once, a row becomes a candidate first: the copy
+ * of a tuple, not JSON.  A group keeps up to twice as many as are wanted; then
+ * it is sorted, and what is worse than the last one wanted is dropped, now and
+ * from then on.
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "prefetch/prefetch.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+
+/* groups up to this size are sorted by insertion */
+#define SMALL_GROUP 8
+
+static Row *new_row(PrefetchLoad *load, NodeState *state);
+static void keep_sort_values(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
+							 Datum *values, bool *isnull);
+static int	compare_values(const PathNode *node, const Datum *values, const bool *isnull,
+						   const Datum *other_values, const bool *other_isnull);
+static int	compare_rows(const void *a, const void *b, void *arg);
+static int	compare_candidates(const void *a, const void *b, void *arg);
+static void cut_candidates(NodeState *state, CandidateGroup *group);
+static void make_groups(PrefetchLoad *load, NodeState *state);
+static void group_plain_rows(PrefetchLoad *load, NodeState *state);
+static void group_linked_rows(PrefetchLoad *load, NodeState *state);
+static void sort_group(NodeState *state, int32 *rows, int count);
+static void *resize(MemoryContext context, void *array, Size size);
+
+/*
+ * Write a row's columns and take the keys that it has for what is below.
+ */
+void
+ar_prefetch_add_row(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, int group)
+{
+	PathNode   *node = state->node;
+	Row		   *row = new_row(load, state);
+	MemoryContext old = MemoryContextSwitchTo(load->row_context);
+
+	row->group = group;
+	row->start = state->text.length;
+	for (int i = 0; i < node->json_count; i++)
+	{
+		JsonColumn *column = &node->json[i];
+
+		ar_prefetch_json_value(&state->text, column, slot->tts_values[column->position],
+							   slot->tts_isnull[column->position]);
+	}
+	row->length = (uint32) (state->text.length - row->start);
+	for (int i = 0; i < node->child_count; i++)
+		row->below[i] = ar_prefetch_key_number_of(&load->states[node->child[i]->number]->keys,
+												  slot, node->child_position[i], true);
+	row->identity = state->identities == NULL ? -1 :
+		ar_prefetch_key_number_of(state->identities, slot, node->identity, true);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(load->row_context);
+	if (state->keeps_order)
+	{
+		Size		at = (Size) (state->row_count - 1) * node->sort_count;
+
+		keep_sort_values(load, state, slot, &state->sort[at], &state->sort_isnull[at]);
+	}
+}
+
+static Row *
+new_row(PrefetchLoad *load, NodeState *state)
+{
+	if (unlikely(state->row_count >= state->row_allocated))
+	{
+		int			sorts = state->node->sort_count;
+
+		CHECK_FOR_INTERRUPTS();
+		if (state->row_allocated >= PG_INT32_MAX / 2)
+			ereport(ERROR,
+					errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("too many rows hang on one row"));
+		state->row_allocated = Max(state->row_allocated * 2, 16);
+		state->rows = resize(load->context, state->rows, state->stride * state->row_allocated);
+		if (state->keeps_order)
+		{
+			state->sort = resize(load->context, state->sort,
+								 sizeof(Datum) * sorts * state->row_allocated);
+			state->sort_isnull = resize(load->context, state->sort_isnull,
+										sizeof(bool) * sorts * state->row_allocated);
+		}
+	}
+	return ar_prefetch_row(state, state->row_count++);
+}
+
+/*
+ * Copy the values that a row is sorted by.
+ */
+static void
+keep_sort_values(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, Datum *values,
+				 bool *isnull)
+{
+	PathNode   *node = state->node;
+
+	for (int i = 0; i < node->sort_count; i++)
+	{
+		int			position = node->sort_position[i];
+
+		isnull[i] = slot->tts_isnull[position];
+		if (isnull[i] || node->sort_by_value[i])
+			values[i] = slot->tts_values[position];
+		else
+		{
+			MemoryContext old = MemoryContextSwitchTo(load->batch_context);
+
+			values[i] = datumCopy(slot->tts_values[position], false, node->sort_length[i]);
+			MemoryContextSwitchTo(old);
+		}
+	}
+}
+
+/*
+ * A row of an association table, between the groups of its two keys.
+ */
+void
+ar_prefetch_add_link(PrefetchLoad *load, NodeState *state, int group, int far_group)
+{
+	Link	   *link;
+
+	if (unlikely(state->link_count >= state->link_allocated))
+	{
+		CHECK_FOR_INTERRUPTS();
+		state->link_allocated = Max(state->link_allocated * 2, 16);
+		state->links = resize(load->context, state->links, sizeof(Link) * state->link_allocated);
+	}
+	link = &state->links[state->link_count++];
+	link->group = group;
+	link->far_group = far_group;
+}
+
+/*
+ * Make room for the numbers of rows of all groups: none yet.
+ */
+void
+ar_prefetch_begin_counts(NodeState *state)
+{
+	if (state->group_allocated < state->keys.count || state->group_total == NULL)
+	{
+		state->group_allocated = Max(state->keys.count, 16);
+		state->group_total = resize(state->keys.context, state->group_total,
+									sizeof(int64) * state->group_allocated);
+	}
+	memset(state->group_total, 0, sizeof(int64) * state->keys.count);
+}
+
+void
+ar_prefetch_begin_candidates(PrefetchLoad *load, NodeState *state)
+{
+	if (state->candidate_allocated < state->keys.count || state->candidates == NULL)
+	{
+		state->candidate_allocated = Max(state->keys.count, 16);
+		state->candidates = resize(load->context, state->candidates,
+								   sizeof(CandidateGroup) * state->candidate_allocated);
+	}
+	memset(state->candidates, 0, sizeof(CandidateGroup) * state->keys.count);
+	state->arrivals = 0;
+}
+
+/*
+ * Keep a row if it may be among the first of its group.
+ */
+void
+ar_prefetch_add_candidate(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, int number)
+{
+	PathNode   *node = state->node;
+	CandidateGroup *group = &state->candidates[number];
+	Candidate  *candidate;
+	MemoryContext old;
+
+	if (node->limit == 0)
+		return;
+	if (state->candidate_slot == NULL)
+	{
+		old = MemoryContextSwitchTo(load->context);
+		state->candidate_slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(slot->tts_tupleDescriptor),
+														 &TTSOpsMinimalTuple);
+		MemoryContextSwitchTo(old);
+	}
+	if (group->is_cut)
+	{
+		Candidate  *worst = &group->candidates[node->limit - 1];
+		int			order = 0;
+
+		for (int i = 0; i < node->sort_count && order == 0; i++)
+			order = ApplySortComparator(slot->tts_values[node->sort_position[i]],
+										slot->tts_isnull[node->sort_position[i]],
+										worst->sort[i], worst->sort_isnull[i], &node->sort[i]);
+		if (order >= 0)
+			return;
+	}
+	if (group->count >= group->allocated)
+	{
+		old = MemoryContextSwitchTo(load->batch_context);
+		group->allocated = Max(group->allocated * 2, 4);
+		group->candidates = group->candidates ?
+			repalloc_huge(group->candidates, sizeof(Candidate) * group->allocated) :
+			palloc(sizeof(Candidate) * group->allocated);
+		MemoryContextSwitchTo(old);
+	}
+	candidate = &group->candidates[group->count++];
+	old = MemoryContextSwitchTo(load->batch_context);
+	candidate->tuple = ExecCopySlotMinimalTuple(slot);
+	candidate->sort = palloc((sizeof(Datum) + sizeof(bool)) * Max(node->sort_count, 1));
+	candidate->sort_isnull = (bool *) (candidate->sort + node->sort_count);
+	candidate->arrival = state->arrivals++;
+	MemoryContextSwitchTo(old);
+	keep_sort_values(load, state, slot, candidate->sort, candidate->sort_isnull);
+	if (group->count / 2 >= node->limit)
+		cut_candidates(state, group);
+}
+
+/*
+ * Drop what is not among the first of its group.
+ */
+static void
+cut_candidates(NodeState *state, CandidateGroup *group)
+{
+	PathNode   *node = state->node;
+
+	qsort_arg(group->candidates, group->count, sizeof(Candidate), compare_candidates, node);
+	if (group->count < node->limit)
+		return;
+	for (int i = (int) node->limit; i < group->count; i++)
+	{
+		Candidate  *candidate = &group->candidates[i];
+
+		for (int k = 0; k < node->sort_count; k++)
+		{
+			if (!node->sort_by_value[k] && !candidate->sort_isnull[k])
+				pfree(DatumGetPointer(candidate->sort[k]));
+		}
+		pfree(candidate->sort);
+		heap_free_minimal_tuple(candidate->tuple);
+	}
+	group->count = (int) node->limit;
+	group->is_cut = true;
+}
+
+/*
+ * The candidates that are left become rows.
+ */
+void
+ar_prefetch_keep_candidates(PrefetchLoad *load, NodeState *state)
+{
+	for (int i = 0; i < state->keys.count; i++)
+	{
+		CandidateGroup *group = &state->candidates[i];
+
+		cut_candidates(state, group);
+		for (int k = 0; k < group->count; k++)
+		{
+			ExecStoreMinimalTuple(group->candidates[k].tuple, state->candidate_slot, false);
+			slot_getallattrs(state->candidate_slot);
+			ar_prefetch_add_row(load, state, state->candidate_slot, i);
+		}
+	}
+	if (state->candidate_slot)
+		ExecClearTuple(state->candidate_slot);
+}
+
+/*
+ * Put the rows of a node into groups.
+ */
+void
+ar_prefetch_group_rows(PrefetchLoad *load, NodeState *state)
+{
+	PathNode   *node = state->node;
+	int			groups = state->keys.count;
+
+	make_groups(load, state);
+	if (node->link)
+		group_linked_rows(load, state);
+	else
+		group_plain_rows(load, state);
+	for (int i = 0; i < groups; i++)
+	{
+		if (state->group_count[i] == 0)
+			continue;
+		if (node->to_one)
+			state->group_count[i] = 1;
+		else
+		{
+			if (state->group_count[i] > 1)
+				sort_group(state, &state->order[state->group_start[i]], state->group_count[i]);
+			if (node->limit >= 0 && state->group_count[i] > node->limit)
+				state->group_count[i] = (int32) node->limit;
+		}
+	}
+}
+
+static void
+make_groups(PrefetchLoad *load, NodeState *state)
+{
+	int			groups = state->keys.count;
+	int			rows = Max(state->row_count, state->link_count);
+
+	if (state->group_allocated < groups || state->group_count == NULL)
+	{
+		state->group_allocated = Max(groups + groups / 4, 16);
+		state->group_start = resize(load->context, state->group_start,
+									sizeof(int32) * state->group_allocated);
+		state->group_count = resize(load->context, state->group_count,
+									sizeof(int32) * state->group_allocated);
+	}
+	if (state->order_allocated < rows || state->order == NULL)
+	{
+		state->order_allocated = Max(rows + rows / 4, 16);
+		state->order = resize(load->context, state->order, sizeof(int32) * state->order_allocated);
+	}
+	memset(state->group_count, 0, sizeof(int32) * groups);
+}
+
+/*
+ * Each row belongs to the group of its key.
+ */
+static void
+group_plain_rows(PrefetchLoad *load, NodeState *state)
+{
+	int			start = 0;
+
+	for (int i = 0; i < state->row_count; i++)
+	{
+		Row		   *row = ar_prefetch_row(state, i);
+
+		if (!ar_prefetch_is_alive(load, state, row))
+			row->group = -1;
+		else
+			state->group_count[row->group]++;
+	}
+	for (int i = 0; i < state->keys.count; i++)
+	{
+		state->group_start[i] = start;
+		start += state->group_count[i];
+		state->group_count[i] = 0;
+	}
+	for (int i = 0; i < state->row_count; i++)
+	{
+		int32		group = ar_prefetch_row(state, i)->group;
+
+		if (group >= 0)
+			state->order[state->group_start[group] + state->group_count[group]++] = i;
+	}
+}
+
+/*
+ * Each row of the association table puts the row at its far side into a group.
+ */
+static void
+group_linked_rows(PrefetchLoad *load, NodeState *state)
+{
+	int			start = 0;
+
+	if (state->far_allocated < state->far_keys.count || state->far_row == NULL)
+	{
+		state->far_allocated = Max(state->far_keys.count + state->far_keys.count / 4, 16);
+		state->far_row = resize(load->context, state->far_row,
+								sizeof(int32) * state->far_allocated);
+	}
+	memset(state->far_row, -1, sizeof(int32) * state->far_keys.count);
+	for (int i = 0; i < state->row_count; i++)
+	{
+		Row		   *row = ar_prefetch_row(state, i);
+
+		if (ar_prefetch_is_alive(load, state, row))
+			state->far_row[row->group] = i;
+	}
+	for (int i = 0; i < state->link_count; i++)
+	{
+		if (state->far_row[state->links[i].far_group] >= 0)
+			state->group_count[state->links[i].group]++;
+	}
+	for (int i = 0; i < state->keys.count; i++)
+	{
+		state->group_start[i] = start;
+		start += state->group_count[i];
+		state->group_count[i] = 0;
+	}
+	for (int i = 0; i < state->link_count; i++)
+	{
+		int32		group = state->links[i].group;
+		int32		row = state->far_row[state->links[i].far_group];
+
+		if (row >= 0)
+			state->order[state->group_start[group] + state->group_count[group]++] = row;
+	}
+}
+
+/*
+ * Has a row something in each of its inner relationships?
+ */
+bool
+ar_prefetch_is_alive(const PrefetchLoad *load, const NodeState *state, const Row *row)
+{
+	PathNode   *node = state->node;
+
+	if (!state->has_inner_child)
+		return true;
+	for (int i = 0; i < node->child_count; i++)
+	{
+		const NodeState *child;
+
+		if (!node->child[i]->inner)
+			continue;
+		child = load->states[node->child[i]->number];
+		if (row->below[i] < 0 || child->group_count[row->below[i]] == 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Sort the rows of a group.  Most are in order already, or nearly.
+ */
+static void
+sort_group(NodeState *state, int32 *rows, int count)
+{
+	int			sorted = 1;
+
+	if (!state->keeps_order)
+		return;
+	while (sorted < count && compare_rows(&rows[sorted - 1], &rows[sorted], state) <= 0)
+		sorted++;
+	if (sorted == count)
+		return;
+	if (count > SMALL_GROUP)
+	{
+		qsort_arg(rows, count, sizeof(int32), compare_rows, state);
+		return;
+	}
+	for (; sorted < count; sorted++)
+	{
+		int32		row = rows[sorted];
+		int			to = sorted;
+
+		while (to > 0 && compare_rows(&rows[to - 1], &row, state) > 0)
+		{
+			rows[to] = rows[to - 1];
+			to--;
+		}
+		rows[to] = row;
+	}
+}
+
+static int
+compare_rows(const void *a, const void *b, void *arg)
+{
+	const NodeState *state = arg;
+	const PathNode *node = state->node;
+	int32		one = *(const int32 *) a;
+	int32		other = *(const int32 *) b;
+	Size		count = node->sort_count;
+	int			order = compare_values(node, &state->sort[one * count],
+									   &state->sort_isnull[one * count],
+									   &state->sort[other * count],
+									   &state->sort_isnull[other * count]);
+
+	return order != 0 ? order : one < other ? -1 : one > other;
+}
+
+static int
+compare_candidates(const void *a, const void *b, void *arg)
+{
+	const Candidate *one = a;
+	const Candidate *other = b;
+	int			order = compare_values(arg, one->sort, one->sort_isnull, other->sort,
+									   other->sort_isnull);
+
+	return order != 0 ? order : one->arrival < other->arrival ? -1 : 1;
+}
+
+static int
+compare_values(const PathNode *node, const Datum *values, const bool *isnull,
+			   const Datum *other_values, const bool *other_isnull)
+{
+	for (int i = 0; i < node->sort_count; i++)
+	{
+		int			order = ApplySortComparator(values[i], isnull[i], other_values[i],
+												other_isnull[i], &node->sort[i]);
+
+		if (order != 0)
+			return order;
+	}
+	return 0;
+}
+
+static void *
+resize(MemoryContext context, void *array, Size size)
+{
+	return array ? repalloc_huge(array, size) : MemoryContextAllocHuge(context, size);
+}

@@ -1,0 +1,1595 @@
+/*
+ * prefetch_plan.c: from a query and paths to what has to be read.
+ *
+ * Plans are kept for the session, and are good as long as no table that they
+ * looked at has changed, for one role and search_path.  A plan in use is
+ * pinned: made stale meanwhile, it goes when its last user does.
+ *
+ * The keys that the first level needs come from the columns that the query
+ * returns, whatever they are called there.  One that it does not return is
+ * added to it, unseen, where that cannot change its rows.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_statistic.h"
+#include "catalog/pg_type.h"
+#include "common/compat.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/analyze.h"
+#include "parser/parse_coerce.h"
+#include "parser/parser.h"
+#include "parser/parsetree.h"
+#include "prefetch/prefetch.h"
+#include "rewrite/rewriteHandler.h"
+#include "rewrite/rowsecurity.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/selfuncs.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#define CACHED_PLANS 64
+
+/* A table that the query reads, and which of its columns come back. */
+typedef struct Source
+{
+	int			varno;
+	Oid			table;
+	bool		is_direct;		/* a table in FROM: columns can be added */
+	AttrNumber	position[MaxHeapAttributeNumber + 1];	/* 0: not returned */
+} Source;
+
+/* A node's statement: which columns it returns. */
+typedef struct ColumnSet
+{
+	int			count;
+	AttrNumber *column;			/* ascending */
+} ColumnSet;
+
+static PrefetchPlan *plans = NULL;
+static int	plan_count = 0;
+
+static PrefetchPlan *find_plan(const char *query, int path_count, char **paths);
+static bool matches(const PrefetchPlan *plan, const char *query, int path_count, char **paths);
+static bool is_current(const PrefetchPlan *plan);
+static void drop_plan(PrefetchPlan *plan);
+static void drop_oldest(void);
+static PrefetchPlan *make_plan(const char *query, int path_count, char **paths);
+static void build_tree(PrefetchPlan *plan);
+static PathNode *add_step(PathNode *parent, PathStep *step);
+static void expand_recursion(PathNode *node);
+static PathNode *copy_branch(PathNode *node, PathNode *parent);
+static RawStmt *parse_query(const NamedText *named);
+static List *find_sources(Query *query);
+static bool trace_view(Oid *table, AttrNumber *column);
+static Source *get_source(List **sources, int varno, Oid table, bool is_direct);
+static void plan_top(PrefetchPlan *plan);
+static Source *source_of(PathNode *node, List *sources);
+static int	top_column(Source *source, AttrNumber column, Query *query, SelectStmt *select,
+					   int *added, int visible);
+static bool takes_columns(Query *query);
+static void finish_children(PrefetchPlan *plan, PathNode *node);
+static void plan_node(PrefetchPlan *plan, PathNode *node);
+static void plan_below(PrefetchPlan *plan, PathNode *node);
+static void check_names(PathNode *node, List *names);
+static void key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count);
+static PrefetchFetch *make_fetch(PathNode *node, Oid table, Oid near_table,
+								 const AttrNumber *near_columns, const AttrNumber *columns,
+								 const Oid *operators, int key_count, bool operators_point_to_near,
+								 ColumnSet *set, List *order, const char *where, int64 limit,
+								 const char *count_join);
+static void write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns,
+					  char **operators, ColumnSet *set, const char *where, List *order,
+					  int64 limit, const char *count_join);
+static void check_condition(PathStep *step, Oid table);
+static List *full_order(PathNode *node, Oid table);
+static AttrNumber *primary_key(Oid table, int *count);
+static bool index_covers(Oid table, const AttrNumber *columns, int count, List *order);
+static double estimate_rows_per_key(Oid table, const AttrNumber *columns, int count, double rows);
+static double estimate_rows(Oid table);
+static void need_column(ColumnSet *set, AttrNumber column);
+static int	position_of(const ColumnSet *set, AttrNumber column);
+static char *qualified_name(Oid table);
+static const char *only(Oid table);
+static char *operator_text(Oid operator_oid);
+static bool is_integer(Oid type);
+static const AttrNumber *near_columns(const Relationship *r);
+static void copy_order(PathNode *node, Oid table, List *order, ColumnSet *set);
+
+/*
+ * The plan for a query and paths, pinned; ar_prefetch_unpin() is to follow.
+ */
+PrefetchPlan *
+ar_prefetch_plan(const char *query, int path_count, char **paths)
+{
+	PrefetchPlan *plan = find_plan(query, path_count, paths);
+
+	if (plan)
+	{
+		ListCell   *cell;
+
+		/*
+		 * The locks make what has changed known.
+		 */
+		plan->pins++;
+		foreach(cell, plan->tables)
+			LockRelationOid(lfirst_oid(cell), AccessShareLock);
+		if (is_current(plan))
+			return plan;
+		ar_prefetch_unpin(plan);
+	}
+	for (;;)
+	{
+		plan = make_plan(query, path_count, paths);
+		if (plan->generation == ar_relationship_generation())
+			break;
+		drop_plan(plan);
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (plan_count >= CACHED_PLANS)
+		drop_oldest();
+	plan->next = plans;
+	plans = plan;
+	plan_count++;
+	plan->pins++;
+	return plan;
+}
+
+void
+ar_prefetch_unpin(PrefetchPlan *plan)
+{
+	Assert(plan->pins > 0);
+	if (--plan->pins == 0 && plan->stale)
+		drop_plan(plan);
+}
+
+/*
+ * Find a plan, and get rid of those that have become stale on the way.
+ */
+static PrefetchPlan *
+find_plan(const char *query, int path_count, char **paths)
+{
+	PrefetchPlan **link = &plans;
+
+	while (*link)
+	{
+		PrefetchPlan *plan = *link;
+
+		if (plan->generation != ar_relationship_generation())
+		{
+			*link = plan->next;
+			plan_count--;
+			plan->stale = true;
+			if (plan->pins == 0)
+				drop_plan(plan);
+			continue;
+		}
+		if (matches(plan, query, path_count, paths) && is_current(plan))
+		{
+			/* the last one used comes first */
+			*link = plan->next;
+			plan->next = plans;
+			plans = plan;
+			return plan;
+		}
+		link = &plan->next;
+	}
+	return NULL;
+}
+
+static bool
+matches(const PrefetchPlan *plan, const char *query, int path_count, char **paths)
+{
+	if (plan->path_count != path_count || strcmp(plan->query, query) != 0)
+		return false;
+	for (int i = 0; i < path_count; i++)
+	{
+		if (strcmp(plan->paths[i], paths[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_current(const PrefetchPlan *plan)
+{
+	return !plan->stale && plan->generation == ar_relationship_generation() &&
+		plan->user == GetUserId() && plan->row_security == row_security &&
+		strcmp(plan->search_path, namespace_search_path) == 0;
+}
+
+static void
+drop_plan(PrefetchPlan *plan)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->statements)
+		ar_prefetch_forget(lfirst(cell));
+	MemoryContextDelete(plan->context);
+}
+
+static void
+drop_oldest(void)
+{
+	PrefetchPlan **link = &plans;
+	PrefetchPlan *plan;
+
+	while ((*link)->next)
+		link = &(*link)->next;
+	plan = *link;
+	*link = NULL;
+	plan_count--;
+	plan->stale = true;
+	if (plan->pins == 0)
+		drop_plan(plan);
+}
+
+/*
+ * Make a plan; on an error its memory goes with the caller's.
+ */
+static PrefetchPlan *
+make_plan(const char *query, int path_count, char **paths)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref prefetch plan",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	PrefetchPlan *plan = palloc0(sizeof(PrefetchPlan));
+
+	plan->context = context;
+	plan->generation = ar_relationship_generation();
+	plan->user = GetUserId();
+	plan->row_security = row_security;
+	plan->search_path = pstrdup(namespace_search_path);
+	plan->query = pstrdup(query);
+	plan->path_count = path_count;
+	plan->paths = palloc(sizeof(char *) * Max(path_count, 1));
+	for (int i = 0; i < path_count; i++)
+		plan->paths[i] = pstrdup(paths[i]);
+	build_tree(plan);
+	PG_TRY();
+	{
+		plan_top(plan);
+	}
+	PG_CATCH();
+	{
+		ListCell   *cell;
+
+		/* what the plan cache keeps outlives memory contexts */
+		foreach(cell, plan->statements)
+			ar_prefetch_forget(lfirst(cell));
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(context, CacheMemoryContext);
+	return plan;
+}
+
+/*
+ * One tree from all paths: what begins alike is one branch.
+ */
+static void
+build_tree(PrefetchPlan *plan)
+{
+	plan->top = palloc0(sizeof(PathNode));
+	plan->top->path = "";
+	plan->top->limit = -1;
+	for (int i = 0; i < plan->path_count; i++)
+	{
+		PathNode   *node = plan->top;
+		ListCell   *cell;
+
+		foreach(cell, ar_prefetch_parse_path(plan->paths[i]))
+			node = add_step(node, lfirst(cell));
+	}
+}
+
+static bool
+same_texts(List *a, List *b)
+{
+	ListCell   *x;
+	ListCell   *y;
+
+	if (list_length(a) != list_length(b))
+		return false;
+	forboth(x, a, y, b)
+	{
+		if (strcmp(lfirst(x), lfirst(y)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+same_arguments(const PathStep *a, const PathStep *b)
+{
+	ListCell   *x;
+	ListCell   *y;
+
+	if (!same_texts(a->columns, b->columns) || a->limit != b->limit ||
+		strcmp(a->where ? a->where : "", b->where ? b->where : "") != 0 ||
+		list_length(a->order) != list_length(b->order))
+		return false;
+	forboth(x, a->order, y, b->order)
+	{
+		PathOrder  *one = lfirst(x);
+		PathOrder  *other = lfirst(y);
+
+		if (strcmp(one->column, other->column) != 0 || one->descending != other->descending ||
+			one->nulls_first != other->nulls_first)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The child of a node that a step leads to.  A step without arguments goes
+ * with one that has some.
+ */
+static PathNode *
+add_step(PathNode *parent, PathStep *step)
+{
+	char	   *name = step->alias ? step->alias :
+	step->count ? psprintf("%s_count", step->name) : step->name;
+	PathNode   *node;
+	ListCell   *cell;
+
+	if (parent->count)
+		elog(ERROR, "nothing can follow count()");
+	foreach(cell, parent->children)
+	{
+		node = lfirst(cell);
+		if (strcmp(node->name, name) != 0)
+			continue;
+		if (strcmp(node->step->name, step->name) != 0 ||
+			strcmp(node->step->pin ? node->step->pin : "", step->pin ? step->pin : "") != 0 ||
+			node->step->count != step->count || node->step->depth != step->depth ||
+			(node->step->has_arguments && step->has_arguments &&
+			 !same_arguments(node->step, step)))
+			ereport(ERROR,
+					errcode(ERRCODE_DUPLICATE_ALIAS),
+					errmsg("\"%s\" stands for two different things in the paths", name),
+					errdetail("They are \"%s\" and \"%s\".", node->step->path, step->path),
+					errhint("Give one of them an alias, as in \"alias:%s\".", step->name));
+		node->inner |= step->inner;
+		if (step->has_arguments)
+		{
+			node->step = step;
+			node->limit = step->limit;
+		}
+		return node;
+	}
+	node = palloc0(sizeof(PathNode));
+	node->parent = parent;
+	node->step = step;
+	node->name = name;
+	node->count = step->count;
+	node->inner = step->inner;
+	node->limit = step->limit;
+	parent->children = lappend(parent->children, node);
+	return node;
+}
+
+/*
+ * A step with a depth becomes as many nodes, one below the other, each with
+ * what follows the step.
+ */
+static void
+expand_recursion(PathNode *node)
+{
+	ListCell   *cell;
+
+	if (node->step && node->step->depth > 0)
+	{
+		List	   *below = node->children;
+		PathNode   *level = node;
+
+		node->in_chain = true;
+		node->chain_length = 1;
+		for (int i = 1; i < node->step->depth; i++)
+		{
+			PathNode   *next = palloc(sizeof(PathNode));
+
+			*next = *node;
+			next->chain_length = level->chain_length;
+			next->parent = level;
+			next->chain_length++;
+			next->children = NIL;
+			foreach(cell, below)
+				next->children = lappend(next->children, copy_branch(lfirst(cell), next));
+
+			/* first, as the name of the step is the first to be met */
+			level->children = lcons(next, list_copy(level->children));
+			level = next;
+		}
+		node->step->depth = 0;
+	}
+	foreach(cell, node->children)
+		expand_recursion(lfirst(cell));
+}
+
+static PathNode *
+copy_branch(PathNode *node, PathNode *parent)
+{
+	PathNode   *copy = palloc(sizeof(PathNode));
+	ListCell   *cell;
+
+	*copy = *node;
+	copy->step = memcpy(palloc(sizeof(PathStep)), node->step, sizeof(PathStep));
+	copy->parent = parent;
+	copy->children = NIL;
+	foreach(cell, node->children)
+		copy->children = lappend(copy->children, copy_branch(lfirst(cell), copy));
+	return copy;
+}
+
+/*
+ * The query as one parsed SELECT.
+ */
+static RawStmt *
+parse_query(const NamedText *named)
+{
+	ErrorContextCallback callback = {.previous = error_context_stack,
+	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, named->shown)};
+	List	   *parsed;
+	RawStmt    *statement;
+
+	error_context_stack = &callback;
+	parsed = raw_parser(named->text, RAW_PARSE_DEFAULT);
+	error_context_stack = callback.previous;
+	if (list_length(parsed) != 1)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the query has to be one statement, not %d", list_length(parsed)));
+	statement = linitial_node(RawStmt, parsed);
+	if (!IsA(statement->stmt, SelectStmt) || ((SelectStmt *) statement->stmt)->intoClause)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("the query has to be a SELECT"));
+	return statement;
+}
+
+/*
+ * Analyze the query, add the keys that it does not return, prepare it, and
+ * plan everything below.
+ */
+static void
+plan_top(PrefetchPlan *plan)
+{
+	PathNode   *top = plan->top;
+	NamedText  *named = ar_prefetch_number_names(plan->query);
+	RawStmt    *statement = parse_query(named);
+	SelectStmt *select = (SelectStmt *) statement->stmt;
+	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
+	int			type_count = named->count;
+	Query	   *query;
+	List	   *sources;
+	ListCell   *cell;
+	int			added = 0;
+	int			visible;
+	List	   *column_names = NIL;
+	PrefetchStatement *top_statement;
+	ErrorContextCallback callback = {.previous = error_context_stack,
+	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, named->shown)};
+
+	error_context_stack = &callback;
+	query = parse_analyze_varparams(copyObject(statement), named->text, &types, &type_count, NULL);
+	error_context_stack = callback.previous;
+	ar_prefetch_check_parameters(type_count, named->count);
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("the query has to read only"),
+				errdetail("It changes or locks rows."));
+	sources = find_sources(query);
+	visible = ExecCleanTargetListLength(query->targetList);
+
+	/* names first: a mistake in a path is found before anything is prepared */
+	expand_recursion(top);
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst(cell);
+
+		if (!entry->resjunk)
+			column_names = lappend(column_names, entry->resname);
+	}
+	check_names(top, column_names);
+	finish_children(plan, top);
+	for (int i = 0; i < top->child_count; i++)
+	{
+		PathNode   *child = top->child[i];
+		Source	   *source = source_of(child, sources);
+		const AttrNumber *near;
+		int			count;
+
+		near = near_columns(child->relationship);
+		count = child->relationship->key->key_count;
+		top->child_position[i] = palloc(sizeof(int) * count);
+		for (int k = 0; k < count; k++)
+			top->child_position[i][k] = top_column(source, near[k], query, select, &added, visible);
+		if (child->in_chain)
+		{
+			const AttrNumber *identity = child->relationship->key->target_column;
+
+			if (child->relationship->table != child->relationship->target)
+				ereport(ERROR,
+						errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("relationship \"%s\" does not lead back to its own table",
+							   child->step->name),
+						errdetail("The path is \"%s\".", child->step->path));
+			top->identity = palloc(sizeof(int) * count);
+			for (int k = 0; k < count; k++)
+				top->identity[k] = top_column(source, identity[k], query, select, &added, visible);
+			key_shape(&top->identity_shape, source->table, identity, count);
+		}
+	}
+
+	top_statement = ar_prefetch_prepare(named->text, statement, 0, NULL, named->count,
+										named->names, 0);
+	plan->statements = lappend(plan->statements, top_statement);
+	plan->top_statement = top_statement;
+	plan->top_desc = CreateTupleDescCopy(top_statement->source->resultDesc);
+	foreach(cell, top_statement->source->relationOids)
+		ar_relationship_observe(lfirst_oid(cell));
+	if (plan->top_desc->natts != visible + added)
+		elog(ERROR, "the query returns %d columns, not %d", plan->top_desc->natts, visible + added);
+	top->json_count = visible;
+	top->json = palloc0(sizeof(JsonColumn) * Max(visible, 1));
+	for (int i = 0; i < visible; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(plan->top_desc, i);
+
+		ar_prefetch_json_column(&top->json[i], NameStr(attribute->attname), attribute->atttypid,
+								i, i == 0);
+	}
+	top->bare = visible == 0;
+	plan_below(plan, top);
+}
+
+/*
+ * The tables whose columns the query returns, then those in its FROM.
+ */
+static List *
+find_sources(Query *query)
+{
+	List	   *sources = NIL;
+	ListCell   *cell;
+	int			position = 0;
+	int			varno = 0;
+
+	if (query->setOperations)
+		return NIL;
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst(cell);
+
+		if (entry->resjunk)
+			continue;
+		position++;
+		if (IsA(entry->expr, Var) && ((Var *) entry->expr)->varlevelsup == 0 &&
+			OidIsValid(entry->resorigtbl))
+		{
+			Var		   *var = (Var *) entry->expr;
+			Oid			table = entry->resorigtbl;
+			AttrNumber	column = entry->resorigcol;
+
+			if (trace_view(&table, &column) && column > 0)
+			{
+				RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
+				Source	   *source = get_source(&sources, var->varno, table,
+												rte->rtekind == RTE_RELATION &&
+												rte->relid == table);
+
+				if (source->position[column] == 0)
+					source->position[column] = position;
+			}
+		}
+	}
+	foreach(cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(cell);
+
+		varno++;
+		if (rte->rtekind == RTE_RELATION && rte->inFromCl &&
+			(rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_PARTITIONED_TABLE))
+			(void) get_source(&sources, varno, rte->relid, true);
+	}
+	return sources;
+}
+
+static Source *
+get_source(List **sources, int varno, Oid table, bool is_direct)
+{
+	Source	   *source;
+	ListCell   *cell;
+
+	foreach(cell, *sources)
+	{
+		source = lfirst(cell);
+		if (source->varno == varno && source->table == table)
+			return source;
+	}
+	source = palloc0(sizeof(Source));
+	source->varno = varno;
+	source->table = table;
+	source->is_direct = is_direct;
+	*sources = lappend(*sources, source);
+	return source;
+}
+
+/*
+ * Follow a column of a view to the table it comes from.  False if it is not
+ * just a column.
+ */
+static bool
+trace_view(Oid *table, AttrNumber *column)
+{
+	while (get_rel_relkind(*table) == RELKIND_VIEW)
+	{
+		Relation	view = table_open(*table, AccessShareLock);
+		Query	   *query = get_view_query(view);
+		TargetEntry *entry = get_tle_by_resno(query->targetList, *column);
+		bool		found = entry != NULL && OidIsValid(entry->resorigtbl) &&
+		query->setOperations == NULL;
+
+		ar_relationship_observe(*table);
+		if (found)
+		{
+			*table = entry->resorigtbl;
+			*column = entry->resorigcol;
+		}
+		table_close(view, NoLock);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Which table of the query has the relationship of a node; sets that, too.
+ */
+static Source *
+source_of(PathNode *node, List *sources)
+{
+	Source	   *found = NULL;
+	ListCell   *cell;
+	StringInfoData tables;
+
+	initStringInfo(&tables);
+	foreach(cell, sources)
+	{
+		Source	   *source = lfirst(cell);
+		const Relationship *r = ar_relationship_find(source->table, node->step->name,
+													 node->step->pin);
+
+		appendStringInfo(&tables, "%s\"%s\"", tables.len == 0 ? "" : ", ",
+						 get_rel_name(source->table));
+		if (r == NULL)
+			continue;
+		if (found)
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("relationship \"%s\" is ambiguous", node->step->name),
+					errdetail("The query reads both table \"%s\" and table \"%s\", which have it.",
+							  get_rel_name(found->table), get_rel_name(source->table)),
+					errhint("Put one of them into a subquery in FROM without the key's columns, "
+							"or pin the relationship, as in \"%s!constraint\".", node->step->name));
+		found = source;
+		node->relationship = unconstify(Relationship *, r);
+	}
+	if (found == NULL)
+	{
+		if (list_length(sources) == 1)
+			(void) ar_relationship_resolve(((Source *) linitial(sources))->table,
+										   node->step->name, node->step->pin);
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("no table of the query has a relationship \"%s\"", node->step->name),
+				sources == NIL ?
+				errdetail("The query returns no column of a table.") :
+				errdetail("Its tables are %s.", tables.data),
+				errhint("algo_ref.relationships() lists the relationships of a table."));
+	}
+	return found;
+}
+
+/*
+ * Where the query returns a column of a table, from 0; it is added where it
+ * does not.
+ */
+static int
+top_column(Source *source, AttrNumber column, Query *query, SelectStmt *select, int *added,
+		   int visible)
+{
+	RangeTblEntry *rte;
+	ResTarget  *target;
+	ColumnRef  *reference;
+	char	   *column_name = get_attname(source->table, column, false);
+
+	if (source->position[column] > 0)
+		return source->position[column] - 1;
+	if (!source->is_direct || !takes_columns(query))
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("the query does not return column \"%s\" of table \"%s\"", column_name,
+					   get_rel_name(source->table)),
+				errdetail("It is the key by which a relationship is followed, and cannot be added to this query."),
+				errhint("Add it to the query's columns."));
+	rte = rt_fetch(source->varno, query->rtable);
+	reference = makeNode(ColumnRef);
+	reference->location = -1;
+	if (rte->alias)
+		reference->fields = list_make2(makeString(pstrdup(rte->alias->aliasname)),
+									   makeString(pstrdup(strVal(list_nth(rte->eref->colnames,
+																		  column - 1)))));
+	else
+		reference->fields = list_make3(makeString(get_namespace_name(get_rel_namespace(rte->relid))),
+									   makeString(get_rel_name(rte->relid)),
+									   makeString(column_name));
+	target = makeNode(ResTarget);
+	target->name = psprintf("algo_ref key %d", *added + 1);
+	target->val = (Node *) reference;
+	target->location = -1;
+	select->targetList = lappend(select->targetList, target);
+	(*added)++;
+	source->position[column] = visible + *added;
+	return visible + *added - 1;
+}
+
+/*
+ * Can a column be added to a query without a change of its rows?
+ */
+static bool
+takes_columns(Query *query)
+{
+	return !query->hasAggs && query->groupClause == NIL && query->groupingSets == NIL &&
+		query->havingQual == NULL && query->distinctClause == NIL &&
+		query->setOperations == NULL && query->jointree->fromlist != NIL;
+}
+
+/*
+ * Number the children of a node, and make room for what is kept about them.
+ */
+static void
+finish_children(PrefetchPlan *plan, PathNode *node)
+{
+	ListCell   *cell;
+	int			i = 0;
+
+	node->number = plan->node_count++;
+	plan->nodes = lappend(plan->nodes, node);
+	node->child_count = list_length(node->children);
+	node->child = palloc0(sizeof(PathNode *) * Max(node->child_count, 1));
+	node->child_position = palloc0(sizeof(int *) * Max(node->child_count, 1));
+	foreach(cell, node->children)
+	{
+		PathNode   *child = lfirst(cell);
+
+		child->path = node->parent ? psprintf("%s.%s", node->path, child->name) : child->name;
+		child->level = node->level + 1;
+		node->child[i++] = child;
+	}
+}
+
+static void
+plan_below(PrefetchPlan *plan, PathNode *node)
+{
+	for (int i = 0; i < node->child_count; i++)
+	{
+		plan_node(plan, node->child[i]);
+		node->needs_inner |= node->child[i]->inner || node->child[i]->needs_inner;
+	}
+}
+
+/*
+ * Names that clash with a column of the row, or with each other.
+ */
+static void
+check_names(PathNode *node, List *names)
+{
+	ListCell   *child_cell;
+	ListCell   *cell;
+
+	foreach(child_cell, node->children)
+	{
+		PathNode   *child = lfirst(child_cell);
+
+		foreach(cell, names)
+		{
+			if (strcmp(lfirst(cell), child->name) == 0)
+				ereport(ERROR,
+						errcode(ERRCODE_DUPLICATE_COLUMN),
+						errmsg("\"%s\" is already a column of the row", child->name),
+						errdetail("The path is \"%s\".", child->step->path),
+						errhint("Give the relationship an alias, as in \"alias:%s\".",
+								child->step->name));
+		}
+	}
+}
+
+/* The columns of the near table that a relationship is followed by. */
+static const AttrNumber *
+near_columns(const Relationship *r)
+{
+	return ar_relationship_is_outgoing(r) ? r->key->column : r->key->target_column;
+}
+
+/*
+ * What has to be read for a node whose relationship is known, and for
+ * everything below.
+ */
+static void
+plan_node(PrefetchPlan *plan, PathNode *node)
+{
+	Relationship *r = node->relationship;
+	PathStep   *step = node->step;
+	Relation	rel;
+	TupleDesc	desc;
+	ColumnSet	set = {0};
+	JsonBuffer	prefix = {0};
+	List	   *columns = NIL;
+	List	   *column_names = NIL;
+	List	   *order;
+	ListCell   *cell;
+	int			i;
+
+	node->to_one = ar_relationship_is_to_one(r);
+	if (node->count && node->to_one)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("relationship \"%s\" leads to one row, which is not counted", step->name),
+				errdetail("The path is \"%s\".", step->path));
+	plan->tables = list_append_unique_oid(plan->tables, r->target);
+	if (step->where)
+		check_condition(step, r->target);
+	ar_prefetch_json_bytes(&prefix, ",", 1);
+	ar_prefetch_json_string(&prefix, node->name, strlen(node->name));
+	ar_prefetch_json_bytes(&prefix, ":", 1);
+	node->prefix = prefix.data;
+	node->prefix_length = (int) prefix.length;
+
+	/* the columns that are written */
+	rel = table_open(r->target, AccessShareLock);
+	ar_relationship_observe(r->target);
+	desc = CreateTupleDescCopy(RelationGetDescr(rel));
+	table_close(rel, NoLock);
+	set.column = palloc(sizeof(AttrNumber) * (desc->natts + 1));
+	if (step->columns == NIL && !node->count)
+	{
+		for (i = 0; i < desc->natts; i++)
+		{
+			if (!TupleDescAttr(desc, i)->attisdropped)
+				columns = lappend_int(columns, i + 1);
+		}
+	}
+	foreach(cell, step->columns)
+	{
+		AttrNumber	column = get_attnum(r->target, lfirst(cell));
+
+		if (column <= 0)
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_COLUMN),
+					errmsg("column \"%s\" of table \"%s\" does not exist", (char *) lfirst(cell),
+						   get_rel_name(r->target)),
+					errdetail("The path is \"%s\".", step->path));
+		columns = lappend_int(columns, column);
+	}
+	foreach(cell, columns)
+	{
+		need_column(&set, lfirst_int(cell));
+		column_names = lappend(column_names,
+							   NameStr(TupleDescAttr(desc, lfirst_int(cell) - 1)->attname));
+	}
+	check_names(node, column_names);
+	finish_children(plan, node);
+
+	/* those that the children hang on, and that make the row known */
+	for (i = 0; i < node->child_count; i++)
+	{
+		PathNode   *child = node->child[i];
+
+		child->relationship = unconstify(Relationship *,
+										 ar_relationship_resolve(r->target, child->step->name,
+																 child->step->pin));
+		if (child->in_chain && child->relationship->table != child->relationship->target)
+			ereport(ERROR,
+					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("relationship \"%s\" does not lead back to its own table",
+						   child->step->name),
+					errdetail("The path is \"%s\".", child->step->path));
+		for (int k = 0; k < child->relationship->key->key_count; k++)
+		{
+			need_column(&set, near_columns(child->relationship)[k]);
+			if (child->in_chain)
+				need_column(&set, child->relationship->key->target_column[k]);
+		}
+	}
+	if (node->in_chain)
+	{
+		for (int k = 0; k < r->key->key_count; k++)
+			need_column(&set, r->key->target_column[k]);
+	}
+	order = node->to_one || node->count ? NIL : full_order(node, r->target);
+	foreach(cell, order)
+		need_column(&set, get_attnum(r->target, ((PathOrder *) lfirst(cell))->column));
+
+	/* the key by which they are looked up, and the statements */
+	if (r->kind == AR_MANY_TO_MANY)
+	{
+		ForeignKey *key = r->key;
+		ForeignKey *far = r->far_key;
+		ColumnSet	link_set = {0};
+		StringInfoData join;
+
+		plan->tables = list_append_unique_oid(plan->tables, key->table);
+		link_set.column = palloc(sizeof(AttrNumber) * (key->key_count + far->key_count + 1));
+		for (i = 0; i < key->key_count; i++)
+			need_column(&link_set, key->column[i]);
+		if (node->count)
+		{
+			initStringInfo(&join);
+			appendStringInfo(&join, ", (SELECT ");
+			for (i = 0; i < far->key_count; i++)
+				appendStringInfo(&join, "%s%s", i ? ", " : "",
+								 quote_identifier(get_attname(far->target, far->target_column[i],
+															  false)));
+			appendStringInfo(&join, " FROM %s%s", only(far->target), qualified_name(far->target));
+			if (step->where)
+				appendStringInfo(&join, " WHERE (%s\n)", step->where);
+			appendStringInfo(&join, ") f WHERE ");
+			for (i = 0; i < far->key_count; i++)
+				appendStringInfo(&join, "%sf.%s %s c.%s", i ? " AND " : "",
+								 quote_identifier(get_attname(far->target, far->target_column[i],
+															  false)),
+								 operator_text(far->equality[i]),
+								 quote_identifier(far->column_name[i]));
+			for (i = 0; i < far->key_count; i++)
+				need_column(&link_set, far->column[i]);
+			node->fetch = make_fetch(node, key->table, key->target, key->target_column,
+									 key->column, key->equality, key->key_count, true, &link_set,
+									 NIL, NULL, -1, join.data);
+			return;
+		}
+		for (i = 0; i < far->key_count; i++)
+			need_column(&link_set, far->column[i]);
+		node->link = make_fetch(node, key->table, key->target, key->target_column, key->column,
+								key->equality, key->key_count, true, &link_set, NIL, NULL, -1,
+								NULL);
+		node->link_far_position = palloc(sizeof(int) * far->key_count);
+		for (i = 0; i < far->key_count; i++)
+			node->link_far_position[i] = position_of(&link_set, far->column[i]);
+		for (i = 0; i < far->key_count; i++)
+			need_column(&set, far->target_column[i]);
+		node->fetch = make_fetch(node, far->target, far->table, far->column, far->target_column,
+								 far->equality, far->key_count, false, &set, NIL, step->where, -1,
+								 NULL);
+	}
+	else if (ar_relationship_is_outgoing(r))
+	{
+		for (i = 0; i < r->key->key_count; i++)
+			need_column(&set, r->key->target_column[i]);
+		node->fetch = make_fetch(node, r->target, r->table, r->key->column, r->key->target_column,
+								 r->key->equality, r->key->key_count, false, &set, NIL,
+								 step->where, -1, NULL);
+	}
+	else
+	{
+		bool		later = node->inner;
+
+		for (i = 0; i < node->child_count; i++)
+			later |= node->child[i]->inner;
+		for (i = 0; i < r->key->key_count; i++)
+			need_column(&set, r->key->column[i]);
+		node->fetch = make_fetch(node, r->target, r->table, r->key->target_column, r->key->column,
+								 r->key->equality, r->key->key_count, true, &set, order,
+								 step->where, later ? -1 : node->limit,
+								 node->count ? "" : NULL);
+	}
+	if (node->count)
+		return;
+
+	/* where everything is in the rows */
+	node->json_count = list_length(columns);
+	node->json = palloc0(sizeof(JsonColumn) * Max(node->json_count, 1));
+	i = 0;
+	foreach(cell, columns)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, lfirst_int(cell) - 1);
+
+		ar_prefetch_json_column(&node->json[i], NameStr(attribute->attname), attribute->atttypid,
+								position_of(&set, attribute->attnum), i == 0);
+		i++;
+	}
+	node->bare = node->json_count == 0;
+	for (i = 0; i < node->child_count; i++)
+	{
+		Relationship *below = node->child[i]->relationship;
+
+		node->child_position[i] = palloc(sizeof(int) * below->key->key_count);
+		for (int k = 0; k < below->key->key_count; k++)
+			node->child_position[i][k] = position_of(&set, near_columns(below)[k]);
+		if (node->child[i]->in_chain && node->identity == NULL)
+		{
+			node->identity = palloc(sizeof(int) * below->key->key_count);
+			for (int k = 0; k < below->key->key_count; k++)
+				node->identity[k] = position_of(&set, below->key->target_column[k]);
+			key_shape(&node->identity_shape, r->target, below->key->target_column,
+					  below->key->key_count);
+		}
+	}
+	if (node->in_chain && node->identity == NULL)
+	{
+		node->identity = palloc(sizeof(int) * r->key->key_count);
+		for (int k = 0; k < r->key->key_count; k++)
+			node->identity[k] = position_of(&set, r->key->target_column[k]);
+		key_shape(&node->identity_shape, r->target, r->key->target_column, r->key->key_count);
+	}
+	copy_order(node, r->target, order, &set);
+	plan_below(plan, node);
+}
+
+/*
+ * Does a condition hold of the rows of a table?  Shows mistakes in it whether
+ * it is ever needed or not, and without what we write around it.
+ */
+static void
+check_condition(PathStep *step, Oid table)
+{
+	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s%s WHERE (%s\n)",
+														  only(table), qualified_name(table),
+														  step->where));
+	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
+	int			count = named->count;
+	ErrorContextCallback callback = {.previous = error_context_stack,
+	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, named->shown)};
+	List	   *parsed;
+
+	error_context_stack = &callback;
+	parsed = raw_parser(named->text, RAW_PARSE_DEFAULT);
+	(void) parse_analyze_varparams(linitial_node(RawStmt, parsed), named->text, &types, &count,
+								   NULL);
+	error_context_stack = callback.previous;
+	ar_prefetch_check_parameters(count, named->count);
+}
+
+/*
+ * The order that was asked for, then the primary key, so that it is complete.
+ */
+static List *
+full_order(PathNode *node, Oid table)
+{
+	List	   *order = NIL;
+	int			count;
+	AttrNumber *key = primary_key(table, &count);
+	ListCell   *cell;
+
+	foreach(cell, node->step->order)
+	{
+		PathOrder  *item = lfirst(cell);
+
+		if (get_attnum(table, item->column) <= 0)
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_COLUMN),
+					errmsg("column \"%s\" of table \"%s\" does not exist", item->column,
+						   get_rel_name(table)),
+					errdetail("The path is \"%s\".", node->step->path));
+		order = lappend(order, item);
+	}
+	for (int i = 0; i < count; i++)
+	{
+		PathOrder  *item = palloc0(sizeof(PathOrder));
+		bool		known = false;
+
+		item->column = get_attname(table, key[i], false);
+		foreach(cell, order)
+			known |= strcmp(((PathOrder *) lfirst(cell))->column, item->column) == 0;
+		if (!known)
+			order = lappend(order, item);
+	}
+	return order;
+}
+
+static void
+copy_order(PathNode *node, Oid table, List *order, ColumnSet *set)
+{
+	ListCell   *cell;
+	int			i = 0;
+
+	node->sort_count = list_length(order);
+	node->sort_position = palloc(sizeof(int) * Max(node->sort_count, 1));
+	node->sort = palloc0(sizeof(SortSupportData) * Max(node->sort_count, 1));
+	node->sort_by_value = palloc(sizeof(bool) * Max(node->sort_count, 1));
+	node->sort_length = palloc(sizeof(int16) * Max(node->sort_count, 1));
+	foreach(cell, order)
+	{
+		PathOrder  *item = lfirst(cell);
+		AttrNumber	column = get_attnum(table, item->column);
+		Oid			type;
+		int32		typmod;
+		Oid			collation;
+		TypeCacheEntry *entry;
+		Oid			operator_oid;
+
+		get_atttypetypmodcoll(table, column, &type, &typmod, &collation);
+		entry = lookup_type_cache(type, TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+		operator_oid = item->descending ? entry->gt_opr : entry->lt_opr;
+		if (!OidIsValid(operator_oid))
+			ereport(ERROR,
+					errcode(ERRCODE_UNDEFINED_FUNCTION),
+					errmsg("column \"%s\" of table \"%s\" has no order", item->column,
+						   get_rel_name(table)),
+					errdetail("Its type is %s.", format_type_be(type)));
+		node->sort_position[i] = position_of(set, column);
+		node->sort[i].ssup_cxt = CurrentMemoryContext;
+		node->sort[i].ssup_collation = collation;
+		node->sort[i].ssup_nulls_first = item->nulls_first;
+		node->sort[i].ssup_attno = node->sort_position[i] + 1;
+		PrepareSortSupportFromOrderingOp(operator_oid, &node->sort[i]);
+		get_typlenbyval(type, &node->sort_length[i], &node->sort_by_value[i]);
+		i++;
+	}
+}
+
+/*
+ * How keys made of a table's columns are compared.
+ */
+static void
+key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count)
+{
+	key->count = count;
+	key->column = palloc0(sizeof(KeyColumn) * count);
+	for (int i = 0; i < count; i++)
+	{
+		KeyColumn  *column = &key->column[i];
+		Oid			type;
+		int32		typmod;
+		TypeCacheEntry *entry;
+
+		get_atttypetypmodcoll(table, columns[i], &type, &typmod, &column->collation);
+		column->type = getBaseType(type);
+		get_typlenbyvalalign(column->type, &column->length, &column->by_value, &column->align);
+		if (is_integer(column->type))
+		{
+			key->is_integer = count == 1;
+			if (count == 1)
+				continue;
+		}
+		entry = lookup_type_cache(column->type, TYPECACHE_HASH_PROC | TYPECACHE_EQ_OPR);
+		if (!OidIsValid(entry->hash_proc) || !OidIsValid(entry->eq_opr))
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("a key of type %s cannot be followed", format_type_be(type)),
+					errdetail("The type cannot be hashed."));
+		fmgr_info(entry->hash_proc, &column->hash);
+		fmgr_info(get_opcode(entry->eq_opr), &column->equal);
+	}
+}
+
+/*
+ * How the rows of "table" are found whose "columns" equal the keys, which are
+ * "near_columns" of "near_table".
+ *
+ * "count_join" is NULL unless rows are to be counted, and then what they are
+ * joined with.
+ */
+static PrefetchFetch *
+make_fetch(PathNode *node, Oid table, Oid near_table, const AttrNumber *near_columns,
+		   const AttrNumber *columns, const Oid *operators, int key_count,
+		   bool operators_point_to_near, ColumnSet *set, List *order, const char *where,
+		   int64 limit, const char *count_join)
+{
+	PrefetchFetch *fetch = palloc0(sizeof(PrefetchFetch));
+	char	  **texts = palloc(sizeof(char *) * key_count);
+
+	fetch->table = table;
+	key_shape(&fetch->key, near_table, near_columns, key_count);
+	fetch->key_position = palloc(sizeof(int) * key_count);
+	fetch->key_result_type = palloc(sizeof(Oid) * key_count);
+	for (int i = 0; i < key_count; i++)
+	{
+		Oid			type = getBaseType(get_atttype(table, columns[i]));
+		Oid			operator_oid = operators[i];
+
+		/*
+		 * Keys refer to each other by equality of the referenced type and the
+		 * referencing one, in this order.
+		 */
+		if (operators_point_to_near)
+			operator_oid = get_commutator(operator_oid);
+		if (!OidIsValid(operator_oid) ||
+			(type != fetch->key.column[i].type &&
+			 !(is_integer(type) && is_integer(fetch->key.column[i].type) && key_count == 1) &&
+			 !IsBinaryCoercible(type, fetch->key.column[i].type)))
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("a foreign key between type %s and type %s cannot be followed",
+						   format_type_be(fetch->key.column[i].type), format_type_be(type)),
+					errdetail("The path is \"%s\".", node->step->path));
+		if (!OidIsValid(get_array_type(fetch->key.column[i].type)))
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("a key of type %s cannot be followed",
+						   format_type_be(fetch->key.column[i].type)));
+		fetch->key_result_type[i] = type;
+		fetch->key_position[i] = count_join ? i : position_of(set, columns[i]);
+		texts[i] = operator_text(operator_oid);
+	}
+	fetch->table_rows = estimate_rows(table);
+	fetch->rows_per_key = estimate_rows_per_key(table, columns, key_count, fetch->table_rows);
+	fetch->has_index = index_covers(table, columns, key_count, NIL);
+	fetch->has_order_index = limit >= 0 && index_covers(table, columns, key_count, order);
+	write_sql(node, fetch, columns, texts, set, where, order, limit, count_join);
+	return fetch;
+}
+
+/*
+ * The statements of each strategy that applies.
+ */
+static void
+write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char **operators,
+		  ColumnSet *set, const char *where, List *order, int64 limit, const char *count_join)
+{
+	KeyShape   *key = &fetch->key;
+	StringInfoData target;
+	StringInfoData child;
+	StringInfoData keys;
+	StringInfoData match;
+	StringInfoData sql;
+	ListCell   *cell;
+	int			strategy;
+
+	initStringInfo(&target);
+	initStringInfo(&child);
+	initStringInfo(&keys);
+	initStringInfo(&match);
+	initStringInfo(&sql);
+	for (int i = 0; i < set->count; i++)
+		appendStringInfo(&child, "%s%s", i ? ", " : "SELECT ",
+						 quote_identifier(get_attname(fetch->table, set->column[i], false)));
+	appendStringInfo(&child, " FROM %s%s", only(fetch->table), qualified_name(fetch->table));
+	if (where)
+		appendStringInfo(&child, " WHERE (%s\n)", where);
+	if (count_join)
+	{
+		for (int i = 0; i < key->count; i++)
+			appendStringInfo(&target, "c.%s, ",
+							 quote_identifier(get_attname(fetch->table, columns[i], false)));
+		appendStringInfoString(&target, "pg_catalog.count(*)");
+		fetch->natts = key->count + 1;
+	}
+	else
+	{
+		for (int i = 0; i < set->count; i++)
+			appendStringInfo(&target, "%sc.%s", i ? ", " : "",
+							 quote_identifier(get_attname(fetch->table, set->column[i], false)));
+		fetch->natts = set->count;
+	}
+	fetch->att_types = palloc0(sizeof(Oid) * (fetch->natts + 1));
+	for (int i = 0; i < fetch->natts; i++)
+	{
+		if (!count_join)
+			fetch->att_types[i] = get_atttype(fetch->table, set->column[i]);
+		else
+			fetch->att_types[i] = i < key->count ? get_atttype(fetch->table, columns[i]) : INT8OID;
+	}
+	appendStringInfoString(&keys, key->count == 1 ? "pg_catalog.unnest(" : "ROWS FROM (");
+	for (int i = 0; i < key->count; i++)
+	{
+		appendStringInfo(&keys, key->count == 1 ? "%s:%s%d" : "%spg_catalog.unnest(:%s%d)",
+						 i ? ", " : "", AR_PREFETCH_KEY_PARAMETER, i + 1);
+		appendStringInfo(&match, "%sc.%s %s k.k%d", i ? " AND " : "",
+						 quote_identifier(get_attname(fetch->table, columns[i], false)),
+						 operators[i], i + 1);
+	}
+	appendStringInfoString(&keys, ") k (");
+	for (int i = 0; i < key->count; i++)
+		appendStringInfo(&keys, "%sk%d", i ? ", " : "", i + 1);
+	appendStringInfoChar(&keys, ')');
+
+	for (strategy = 0; strategy < AR_FETCH_STRATEGIES; strategy++)
+	{
+		resetStringInfo(&sql);
+		if (strategy == AR_FETCH_INDEX)
+		{
+			if (key->count != 1)
+				continue;
+			appendStringInfo(&sql, "SELECT %s FROM (%s) c%s%s c.%s %s ANY (:%s1)", target.data,
+							 child.data, count_join ? count_join : "",
+							 count_join && count_join[0] ? " AND" : " WHERE",
+							 quote_identifier(get_attname(fetch->table, columns[0], false)),
+							 operators[0], AR_PREFETCH_KEY_PARAMETER);
+		}
+		else if (strategy == AR_FETCH_SCAN)
+		{
+			if (count_join)
+				continue;
+			appendStringInfo(&sql, "SELECT %s FROM (%s) c", target.data, child.data);
+		}
+		else if (strategy == AR_FETCH_PROBE)
+		{
+			if (limit < 0 || count_join)
+				continue;
+			appendStringInfo(&sql, "SELECT %s FROM %s, LATERAL (SELECT %s FROM (%s) c WHERE %s",
+							 target.data, keys.data, target.data, child.data, match.data);
+			foreach(cell, order)
+			{
+				PathOrder  *item = lfirst(cell);
+
+				appendStringInfo(&sql, "%sc.%s%s NULLS %s",
+								 cell == list_head(order) ? " ORDER BY " : ", ",
+								 quote_identifier(item->column), item->descending ? " DESC" : "",
+								 item->nulls_first ? "FIRST" : "LAST");
+			}
+			appendStringInfo(&sql, " LIMIT " INT64_FORMAT ") c", limit);
+		}
+		else
+			appendStringInfo(&sql, "SELECT %s FROM %s, (%s) c%s%s %s", target.data, keys.data,
+							 child.data, count_join ? count_join : "",
+							 count_join && count_join[0] ? " AND" : " WHERE", match.data);
+		if (count_join)
+		{
+			appendStringInfoString(&sql, " GROUP BY ");
+			for (int i = 0; i < key->count; i++)
+				appendStringInfo(&sql, "%sc.%s", i ? ", " : "",
+								 quote_identifier(get_attname(fetch->table, columns[i], false)));
+		}
+		fetch->named[strategy] = ar_parameter_number(pstrdup(sql.data));
+		fetch->sql[strategy] = fetch->named[strategy]->text;
+	}
+}
+
+/*
+ * The statement of a strategy, prepared when it is first needed.
+ */
+PrefetchStatement *
+ar_prefetch_fetch_statement(PrefetchPlan *plan, PathNode *node, PrefetchFetch *fetch,
+							FetchStrategy strategy)
+{
+	if (fetch->statement[strategy] == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(plan->context);
+		Oid		   *types = palloc(sizeof(Oid) * fetch->key.count);
+		PrefetchStatement *statement;
+
+		for (int i = 0; i < fetch->key.count; i++)
+			types[i] = get_array_type(fetch->key.column[i].type);
+		statement = ar_prefetch_prepare(fetch->sql[strategy], NULL, fetch->key.count, types,
+										fetch->named[strategy]->count,
+										fetch->named[strategy]->names,
+										strategy == AR_FETCH_JOIN ? CURSOR_OPT_CUSTOM_PLAN :
+										CURSOR_OPT_GENERIC_PLAN);
+		plan->statements = lappend(plan->statements, statement);
+		fetch->statement[strategy] = statement;
+		MemoryContextSwitchTo(old);
+	}
+	return fetch->statement[strategy];
+}
+
+const char *
+ar_prefetch_strategy_name(FetchStrategy strategy)
+{
+	static const char *const names[] = {"index", "join by index", "join", "scan",
+	"probe per parent"};
+
+	return names[strategy];
+}
+
+static AttrNumber *
+primary_key(Oid table, int *count)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	Oid			index;
+	AttrNumber *result = NULL;
+
+	*count = 0;
+	(void) RelationGetIndexList(rel);
+	index = rel->rd_pkindex;
+	if (OidIsValid(index))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+
+		if (HeapTupleIsValid(tuple))
+		{
+			Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+			*count = form->indnkeyatts;
+			result = palloc(sizeof(AttrNumber) * *count);
+			memcpy(result, form->indkey.values, sizeof(AttrNumber) * *count);
+			ReleaseSysCache(tuple);
+		}
+	}
+	table_close(rel, NoLock);
+	return result;
+}
+
+/*
+ * Is there an index that begins with some columns, in any order, and goes on
+ * with others, in theirs?
+ */
+static bool
+index_covers(Oid table, const AttrNumber *columns, int count, List *order)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *cell;
+	bool		result = false;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		bool		fits = form->indisvalid && form->indnkeyatts >= count &&
+		heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+		(index->rd_rel->relam == BTREE_AM_OID ||
+		 (index->rd_rel->relam == HASH_AM_OID && order == NIL));
+		int			i;
+
+		for (i = 0; i < count && fits; i++)
+		{
+			bool		found = false;
+
+			for (int j = 0; j < count; j++)
+				found |= form->indkey.values[i] == columns[j];
+			fits = found;
+		}
+		if (fits && order != NIL)
+		{
+			ListCell   *item_cell;
+			int			direction = 0;
+
+			/*
+			 * as far as the index goes; the primary key at the end may be
+			 * sorted
+			 */
+			foreach(item_cell, order)
+			{
+				PathOrder  *item = lfirst(item_cell);
+				int			option;
+				int			wanted;
+
+				if (i >= form->indnkeyatts)
+				{
+					fits = item_cell != list_head(order);
+					break;
+				}
+				option = index->rd_indoption[i];
+				wanted = ((option & INDOPTION_DESC) != 0) == item->descending ? 1 : -1;
+				if (form->indkey.values[i] != get_attnum(table, item->column) ||
+					(direction != 0 && wanted != direction) ||
+					(((option & INDOPTION_NULLS_FIRST) != 0) == item->nulls_first) != (wanted == 1))
+				{
+					fits = false;
+					break;
+				}
+				direction = wanted;
+				i++;
+			}
+		}
+		index_close(index, NoLock);
+		if (fits)
+		{
+			result = true;
+			break;
+		}
+	}
+	list_free(indexes);
+	table_close(rel, NoLock);
+	return result;
+}
+
+static double
+estimate_rows(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	double		rows = 1000;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		if (((Form_pg_class) GETSTRUCT(tuple))->reltuples >= 0)
+			rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+		ReleaseSysCache(tuple);
+	}
+	return Max(rows, 1);
+}
+
+/*
+ * How many rows have the same key, from the statistics of its first column.
+ */
+static double
+estimate_rows_per_key(Oid table, const AttrNumber *columns, int count, double rows)
+{
+	HeapTuple	tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(table),
+										Int16GetDatum(columns[0]), BoolGetDatum(false));
+	double		distinct = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		distinct = ((Form_pg_statistic) GETSTRUCT(tuple))->stadistinct;
+		ReleaseSysCache(tuple);
+	}
+	if (distinct < 0)
+		distinct = -distinct * rows;
+	if (distinct < 1)
+		distinct = Max(rows / 10, 1);
+	return Max(rows / distinct, 1) / count;
+}
+
+static void
+need_column(ColumnSet *set, AttrNumber column)
+{
+	int			i = set->count;
+
+	if (position_of(set, column) >= 0)
+		return;
+	while (i > 0 && set->column[i - 1] > column)
+	{
+		set->column[i] = set->column[i - 1];
+		i--;
+	}
+	set->column[i] = column;
+	set->count++;
+}
+
+static int
+position_of(const ColumnSet *set, AttrNumber column)
+{
+	for (int i = 0; i < set->count; i++)
+	{
+		if (set->column[i] == column)
+			return i;
+	}
+	return -1;
+}
+
+static char *
+qualified_name(Oid table)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
+									  get_rel_name(table));
+}
+
+/*
+ * A foreign key knows nothing of tables that inherit from its own; partitions
+ * are another matter.
+ */
+static const char *
+only(Oid table)
+{
+	return get_rel_relkind(table) == RELKIND_RELATION ? "ONLY " : "";
+}
+
+static char *
+operator_text(Oid operator_oid)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
+	Form_pg_operator form;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator_oid);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+					  NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
