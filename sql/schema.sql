@@ -123,6 +123,48 @@ CREATE TEXT SEARCH CONFIGURATION three.tsc (COPY = simple);
 SELECT algo_ref.schema_sql('three');
 DROP TEXT SEARCH CONFIGURATION three.tsc;
 
+-- every index as the server's own function writes it
+CREATE SCHEMA indexes;
+SET search_path = indexes;
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE DOMAIN word AS varchar(20) COLLATE "C";
+CREATE TYPE pair AS (a int, b text);
+CREATE COLLATION own FROM "C";
+CREATE TABLE "Odd ""table" (id int, "select" text, "a b" varchar(5), w word, m mood, p pair, c text COLLATE "C",
+  o text COLLATE own, n name, ch char(3), ts timestamptz, u uuid, j jsonb, arr int[], r int4range, x "char", oidv oidvector);
+CREATE TABLE pg_class (id int, v text);
+CREATE TABLE parted (id int, k text) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+CREATE MATERIALIZED VIEW seen AS SELECT 1 AS one, 'x'::text AS two;
+CREATE INDEX ON "Odd ""table" (id);
+CREATE INDEX "Index ""one" ON "Odd ""table" ("select", "a b", w, m, c, o, n, ch, ts, u, x, oidv);
+CREATE UNIQUE INDEX ON "Odd ""table" (id, m);
+CREATE UNIQUE INDEX nulls ON "Odd ""table" (id, ch) NULLS NOT DISTINCT;
+CREATE INDEX ON "Odd ""table" (id DESC, ts NULLS FIRST);
+CREATE INDEX ON "Odd ""table" (id) INCLUDE (u);
+CREATE INDEX ON "Odd ""table" (id) WHERE id > 0;
+CREATE INDEX ON "Odd ""table" (id) WITH (fillfactor = 70);
+CREATE INDEX ON "Odd ""table" (lower("select"), id);
+CREATE INDEX ON "Odd ""table" ("select" COLLATE "C", c COLLATE "POSIX", w COLLATE own);
+CREATE INDEX ON "Odd ""table" (c COLLATE "default");
+CREATE INDEX ON "Odd ""table" ("select" text_pattern_ops, "a b" varchar_pattern_ops);
+CREATE INDEX ON "Odd ""table" ("a b" varchar_ops, n name_ops);
+CREATE INDEX ON "Odd ""table" USING hash (id);
+CREATE INDEX ON "Odd ""table" USING gin (j, arr);
+CREATE INDEX ON "Odd ""table" USING gist (r range_ops);
+CREATE INDEX ON "Odd ""table" USING brin (ts timestamptz_minmax_multi_ops (values_per_range = 16));
+CREATE INDEX ON "Odd ""table" (p, r, arr);
+CREATE INDEX ON indexes.pg_class (id);
+CREATE INDEX ON indexes.pg_class (id, v);
+CREATE INDEX ON parted (k);
+CREATE INDEX ON parted_1 (id);
+CREATE UNIQUE INDEX ON seen (one);
+SELECT count(*), count(*) FILTER (WHERE strpos(model.text, replace(d.text, ' ON ONLY ', ' ON ') || E';\n') > 0) AS the_same
+FROM pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid,
+  pg_get_indexdef(x.indexrelid, 0, true) AS d (text), algo_ref.schema_sql('indexes') AS model (text)
+WHERE c.relnamespace = 'indexes'::regnamespace AND NOT c.relispartition;
+RESET search_path;
+
 -- an empty schema, one that does not exist, and one that may not be used
 CREATE SCHEMA empty;
 SELECT algo_ref.schema_sql('empty') = '' AS nothing, algo_ref.fingerprint('empty') <> :'fingerprint' AS other;
@@ -144,7 +186,7 @@ RESET ROLE;
 SELECT algo_ref.schema_sql('algo_ref') LIKE '%CREATE TABLE%' AS members;
 
 SET client_min_messages = warning;
-DROP SCHEMA one, three, empty CASCADE;
+DROP SCHEMA one, three, empty, indexes CASCADE;
 DROP EXTENSION algo_ref;
 DROP OWNED BY regress_algo_ref_schema;
 DROP ROLE regress_algo_ref_schema;

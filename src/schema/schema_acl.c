@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
@@ -29,13 +30,24 @@ static char *privilege_list(AclMode privileges, const char *column);
 static int	compare_grantees(const ListCell *a, const ListCell *b);
 
 /*
- * The text for an ACL; a NULL stands for the default of the object's type,
- * 'r' relation, 's' sequence, 'n' schema, 'f' function, 'T' type, 'c' column.
+ * The text for what an object has of itself, by its type: 'r' relation, 's'
+ * sequence, 'n' schema, 'f' function, 'T' type, 'c' column.
  */
 char *
-ar_schema_acl_text(Datum acl, bool isnull, int object_type, Oid owner)
+ar_schema_acl_default(char object_type)
 {
-	Acl		   *list = isnull ? acldefault(object_type_of(object_type), owner) : DatumGetAclPCopy(acl);
+	Oid			owner = BOOTSTRAP_SUPERUSERID;
+
+	return ar_schema_acl_text(PointerGetDatum(acldefault(object_type_of(object_type), owner)), owner);
+}
+
+/*
+ * The text for an ACL.
+ */
+char *
+ar_schema_acl_text(Datum acl, Oid owner)
+{
+	Acl		   *list = DatumGetAclPCopy(acl);
 	AclItem    *items = ACL_DAT(list);
 	List	   *grantees = NIL;
 	StringInfoData text;

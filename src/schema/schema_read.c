@@ -7,8 +7,11 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_authid.h"
@@ -16,6 +19,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -23,6 +27,7 @@
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/defrem.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
@@ -32,6 +37,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
@@ -110,11 +116,104 @@ static const char *const kind_name[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_UNMANAGED] = "unmanaged",
 };
 
+/*
+ * The queries have many joins, in the best order, each over in no time; how
+ * many schemas there are decides how they are best run.
+ */
+static const char *const reading_settings[][2] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"jit", "off"},
+	{"join_collapse_limit", "1"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"plan_cache_mode", "force_custom_plan"},
+};
+
+/* How a value of a query becomes text of the model. */
+typedef enum Conversion
+{
+	CONVERT_TEXT,				/* it is text already */
+	CONVERT_FLAG,				/* boolean */
+	CONVERT_OUTPUT,				/* by the output function of its type */
+	CONVERT_OID,
+	CONVERT_TYPE,
+	CONVERT_EXPRESSION,
+	CONVERT_CONSTANT,
+	CONVERT_OWNER,
+	CONVERT_ROLE,
+	CONVERT_ACL,
+	CONVERT_CONSTRAINT,
+	CONVERT_INDEX,
+	CONVERT_TRIGGER,
+	CONVERT_RULE,
+	CONVERT_VIEW,
+	CONVERT_PARTITION_KEY,
+	CONVERT_FUNCTION,
+	CONVERT_STATISTICS,
+	CONVERT_SIGNATURE,
+	CONVERT_ARGUMENTS,
+	CONVERT_RESULT,
+	CONVERT_OPTIONS,
+	CONVERT_TOAST_OPTIONS,
+	CONVERT_FOREIGN_OPTIONS,
+	CONVERT_COLUMNS,
+	CONVERT_RELATIONS,
+	CONVERT_COLUMN,
+	CONVERT_COLLATION,
+	CONVERT_OPERATOR_CLASS,
+	CONVERT_FUNCTION_NAME,
+	CONVERT_OPERATOR
+} Conversion;
+
+/* By what a query calls them. */
+static const struct
+{
+	const char *name;
+	Conversion	conversion;
+	char		object_type;	/* of a privilege list */
+}			conversions[] = {
+	{"oid", CONVERT_OID},
+	{"type", CONVERT_TYPE},
+	{"expression", CONVERT_EXPRESSION},
+	{"constant", CONVERT_CONSTANT},
+	{"owner", CONVERT_OWNER},
+	{"role", CONVERT_ROLE},
+	{"acl_column", CONVERT_ACL, 'c'},
+	{"acl_function", CONVERT_ACL, 'f'},
+	{"acl_schema", CONVERT_ACL, 'n'},
+	{"acl_sequence", CONVERT_ACL, 's'},
+	{"acl_table", CONVERT_ACL, 'r'},
+	{"acl_type", CONVERT_ACL, 'T'},
+	{"constraint", CONVERT_CONSTRAINT},
+	{"index", CONVERT_INDEX},
+	{"trigger", CONVERT_TRIGGER},
+	{"rule", CONVERT_RULE},
+	{"view", CONVERT_VIEW},
+	{"partition_key", CONVERT_PARTITION_KEY},
+	{"function", CONVERT_FUNCTION},
+	{"statistics", CONVERT_STATISTICS},
+	{"signature", CONVERT_SIGNATURE},
+	{"arguments", CONVERT_ARGUMENTS},
+	{"result", CONVERT_RESULT},
+	{"options", CONVERT_OPTIONS},
+	{"toast_options", CONVERT_TOAST_OPTIONS},
+	{"foreign_options", CONVERT_FOREIGN_OPTIONS},
+	{"columns", CONVERT_COLUMNS},
+	{"relations", CONVERT_RELATIONS},
+	{"column", CONVERT_COLUMN},
+	{"collation", CONVERT_COLLATION},
+	{"opclass", CONVERT_OPERATOR_CLASS},
+	{"function_name", CONVERT_FUNCTION_NAME},
+	{"operator", CONVERT_OPERATOR},
+};
+
 /* A column of a kind's query, taken apart once for all. */
 typedef struct KindColumn
 {
-	char	   *conversion;		/* NULL: it is text already */
 	const char *name;
+	Conversion	conversion;
+	char		object_type;
+	Oid			type;
+	Oid			address_class;	/* InvalidOid: it is no address */
 } KindColumn;
 
 typedef struct KindPlan
@@ -124,9 +223,16 @@ typedef struct KindPlan
 	KindColumn	column[AR_SCHEMA_ATTRIBUTES_MAX];
 	const char *attribute[AR_SCHEMA_ATTRIBUTES_MAX];
 	int			signature;		/* which column is the signature; -1: none */
+	int			owner;			/* which one is "_owner"; -1: none */
 } KindPlan;
 
 static KindPlan kind_plan[AR_SCHEMA_KINDS];
+
+typedef struct OpclassEntry
+{
+	Oid			type;
+	Oid			opclass;		/* for btree indexes on it */
+} OpclassEntry;
 
 /* While a model is read. */
 typedef struct Reading
@@ -137,9 +243,21 @@ typedef struct Reading
 	Oid			path_of;		/* whose search_path is set, where each schema
 								 * has its own */
 	int			nest_level;		/* of the search_path; 0: none is set */
+	SchemaPlace **places;		/* of the source, by Oid */
+	int			place_count;
 	SchemaPlace *place;
 	Oid			place_owner;
+	char	   *default_privileges[128];	/* by type of object */
+	HTAB	   *types;			/* names of types that no search_path changes */
+	HTAB	   *opclasses;		/* OpclassEntry */
+	MemoryContext scratch;		/* of a row */
 } Reading;
+
+typedef struct TypeEntry
+{
+	int64		key;			/* as TYPE() of the queries has it */
+	char	   *name;
+} TypeEntry;
 
 static void prepare_kind(SchemaKind kind);
 static void read_kind(Reading *reading, SchemaKind kind);
@@ -147,21 +265,29 @@ static void enter_place(Reading *reading, Oid schema);
 static void set_path(Reading *reading, const char *path);
 static void leave_path(Reading *reading);
 static void read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc);
-static char *make_identity(const SchemaObject *object);
-static void register_addresses(SchemaModel *model, SchemaObject *object);
-static Oid	oid_value(const SchemaObject *object, const char *attribute);
-static char *convert(Reading *reading, const SchemaObject *object, const char *conversion,
-					 Datum value, Oid relation, Oid owner);
+static void make_identity(const SchemaObject *object, StringInfo identity);
+static void register_addresses(const Reading *reading, SchemaObject *object);
+static void register_address(const Reading *reading, SchemaObject *object, Oid class, Oid oid, int32 sub_id);
+static Oid	address_class(SchemaKind kind, const char *attribute);
+static char *convert(Reading *reading, const SchemaObject *object, const KindColumn *column,
+					 Datum value, bool isnull, Oid relation, Oid owner);
+static char *default_privileges(Reading *reading, char object_type);
+static const char *type_name(Reading *reading, int64 key);
 static char *call_text(Oid function, int nargs, Datum a, Datum b, Datum c);
+static char *index_definition(Reading *reading, Oid index);
+static bool is_default_opclass(Reading *reading, Oid opclass, Oid type);
 static char *without_semicolon(char *text);
 static char *relative_definition(Reading *reading, const SchemaObject *object, char *text,
 								 const char *command);
+static char *option_list(Datum array, const char *prefix, char between);
 static char *relation_list(char *oids);
 static char *relation_name(Oid relation);
 static char *column_list(Oid relation);
 static char *owner_name(Reading *reading, Oid owner);
 static char *put_names_back(const SchemaSource *source, char *text);
 static Oid	schema_owner(Oid schema);
+static int	compare_options(const ListCell *a, const ListCell *b);
+static int	compare_places(const void *a, const void *b);
 static int	compare_schemas(const ListCell *a, const ListCell *b);
 static int	compare_identities(const ListCell *a, const ListCell *b);
 
@@ -179,28 +305,39 @@ ar_schema_read(const SchemaSource *source)
 	MemoryContext old = MemoryContextSwitchTo(model->context);
 	Reading		reading = {.source = source,.model = model};
 	Datum	   *oids = palloc(sizeof(Datum) * Max(list_length(source->places), 1));
+	HASHCTL		types = {.keysize = sizeof(int64),.entrysize = sizeof(TypeEntry),.hcxt = model->context};
+	HASHCTL		opclasses = {.keysize = sizeof(Oid),.entrysize = sizeof(OpclassEntry),.hcxt = model->context};
 	int			nest_level;
 	ListCell   *cell;
 
 	model->is_many = source->path == NULL;
+	reading.scratch = AllocSetContextCreate(model->context, "algo_ref catalog row", ALLOCSET_DEFAULT_SIZES);
+	reading.types = hash_create("algo_ref type names", 64, &types, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	reading.opclasses = hash_create("algo_ref operator classes", 64, &opclasses, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	reading.places = palloc(sizeof(SchemaPlace *) * Max(list_length(source->places), 1));
 	foreach(cell, source->places)
-		oids[foreach_current_index(cell)] = ObjectIdGetDatum(((SchemaPlace *) lfirst(cell))->oid);
+		reading.places[reading.place_count++] = lfirst(cell);
+	qsort(reading.places, reading.place_count, sizeof(SchemaPlace *), compare_places);
+	for (int i = 0; i < reading.place_count; i++)
+		oids[i] = ObjectIdGetDatum(reading.places[i]->oid);
 	reading.schemas = PointerGetDatum(construct_array(oids, list_length(source->places), OIDOID,
 													  sizeof(Oid), true, TYPALIGN_INT));
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	nest_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	/* many joins, each over in no time */
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(reading_settings); i++)
+		(void) set_config_option(reading_settings[i][0], reading_settings[i][1], PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	for (int kind = 0; kind < AR_SCHEMA_KINDS; kind++)
 		read_kind(&reading, kind);
 	AtEOXact_GUC(false, nest_level);
 	SPI_finish();
 
 	MemoryContextSwitchTo(model->context);
+	MemoryContextDelete(reading.scratch);
+	hash_destroy(reading.types);
+	hash_destroy(reading.opclasses);
 	list_sort(model->objects, model->is_many ? compare_schemas : compare_identities);
 	if (source->with_dependencies)
 		ar_schema_read_dependencies(model);
@@ -248,31 +385,44 @@ prepare_kind(SchemaKind kind)
 	KindPlan   *plan = &kind_plan[kind];
 	Oid			type = OIDARRAYOID;
 	SPIPlanPtr	prepared = SPI_prepare(ar_schema_read_queries[kind], 1, &type);
-	Datum		nothing = PointerGetDatum(construct_empty_array(OIDOID));
 	TupleDesc	desc;
 	MemoryContext old;
 
 	if (prepared == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	if (SPI_execute_plan(prepared, &nothing,
-						 NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the catalogs");
-	desc = SPI_tuptable->tupdesc;
+	desc = ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(prepared)))->resultDesc;
 	plan->count = 0;
 	plan->signature = -1;
+	plan->owner = -1;
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	for (int i = COLUMN_FIRST_ATTRIBUTE; i <= desc->natts; i++)
 	{
 		char	   *name = pstrdup(SPI_fname(desc, i));
 		char	   *colon = strchr(name, ':');
-		KindColumn *column = &plan->column[i - COLUMN_FIRST_ATTRIBUTE];
+		KindColumn *column = &plan->column[plan->count];
 
+		column->type = SPI_gettypeid(desc, i);
+		column->conversion = column->type == TEXTOID ? CONVERT_TEXT :
+			column->type == BOOLOID ? CONVERT_FLAG : CONVERT_OUTPUT;
+		column->name = name;
 		if (colon)
+		{
+			int			which = 0;
+
 			*colon = '\0';
-		column->conversion = colon ? name : NULL;
-		column->name = colon ? colon + 1 : name;
+			while (which < lengthof(conversions) && strcmp(conversions[which].name, name) != 0)
+				which++;
+			if (which == lengthof(conversions))
+				elog(ERROR, "there is no conversion \"%s\"", name);
+			column->conversion = conversions[which].conversion;
+			column->object_type = conversions[which].object_type;
+			column->name = colon + 1;
+		}
+		column->address_class = address_class(kind, column->name);
 		if (strcmp(column->name, "!") == 0)
-			plan->signature = i - COLUMN_FIRST_ATTRIBUTE;
+			plan->signature = plan->count;
+		if (strcmp(column->name, "_owner") == 0)
+			plan->owner = plan->count;
 		Assert(plan->count < AR_SCHEMA_ATTRIBUTES_MAX);
 		plan->attribute[plan->count++] = column->name;
 	}
@@ -312,20 +462,16 @@ read_kind(Reading *reading, SchemaKind kind)
 static void
 enter_place(Reading *reading, Oid schema)
 {
-	ListCell   *cell;
+	SchemaPlace wanted = {.oid = schema};
+	SchemaPlace *key = &wanted;
+	SchemaPlace **found;
 
 	if (reading->path_of == schema && reading->place)
 		return;
-	reading->place = NULL;
-	foreach(cell, reading->source->places)
-	{
-		SchemaPlace *place = lfirst(cell);
-
-		if (place->oid == schema)
-			reading->place = place;
-	}
-	if (reading->place == NULL)
+	found = bsearch(&key, reading->places, reading->place_count, sizeof(SchemaPlace *), compare_places);
+	if (found == NULL)
 		elog(ERROR, "an object of schema %u was not asked for", schema);
+	reading->place = *found;
 	reading->place_owner = schema_owner(schema);
 	if (reading->source->path == NULL)
 	{
@@ -357,242 +503,305 @@ read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
 {
 	SchemaModel *model = reading->model;
 	KindPlan   *plan = &kind_plan[kind];
-	MemoryContext old = MemoryContextSwitchTo(model->context);
-	SchemaObject *object = palloc0(sizeof(SchemaObject));
+	Datum		values[COLUMN_FIRST_ATTRIBUTE - 1 + AR_SCHEMA_ATTRIBUTES_MAX];
+	bool		nulls[COLUMN_FIRST_ATTRIBUTE - 1 + AR_SCHEMA_ATTRIBUTES_MAX];
+	Datum	   *datum = &values[COLUMN_FIRST_ATTRIBUTE - 1];
+	bool	   *isnull = &nulls[COLUMN_FIRST_ATTRIBUTE - 1];
+	MemoryContext old = MemoryContextSwitchTo(reading->scratch);
+	StringInfoData identity;
+	SchemaObject *object;
+	char	   *name;
+	Oid			schema;
 	Oid			parent_class;
+	SchemaObject *parent = NULL;
 	Oid			relation = InvalidOid;
 	Oid			owner = InvalidOid;
-	bool		isnull;
 
-	object->kind = kind;
-	object->class_id = kind_class[kind];
-	object->oid = DatumGetObjectId(SPI_getbinval(row, desc, COLUMN_OID, &isnull));
-	object->sub_id = DatumGetInt32(SPI_getbinval(row, desc, COLUMN_SUB_ID, &isnull));
-	object->schema_oid = DatumGetObjectId(SPI_getbinval(row, desc, COLUMN_SCHEMA, &isnull));
-	object->name = SPI_getvalue(row, desc, COLUMN_NAME);
-	enter_place(reading, object->schema_oid);
-	object->schema = reading->place->is_target ? NULL : reading->place->name;
-	if (kind == AR_SCHEMA_SCHEMA && object->schema)
-		object->name = object->schema;
+	MemoryContextReset(reading->scratch);
+	heap_deform_tuple(row, desc, values, nulls);
+	name = TextDatumGetCString(values[COLUMN_NAME - 1]);
+	schema = DatumGetObjectId(values[COLUMN_SCHEMA - 1]);
+	enter_place(reading, schema);
 
-	parent_class = DatumGetObjectId(SPI_getbinval(row, desc, COLUMN_PARENT_CLASS, &isnull));
+	parent_class = DatumGetObjectId(values[COLUMN_PARENT_CLASS - 1]);
 	if (OidIsValid(parent_class))
 	{
-		Oid			parent = DatumGetObjectId(SPI_getbinval(row, desc, COLUMN_PARENT, &isnull));
+		Oid			oid = DatumGetObjectId(values[COLUMN_PARENT - 1]);
 
-		object->parent = ar_schema_find_address(model, parent_class, parent,
-												DatumGetInt32(SPI_getbinval(row, desc, COLUMN_PARENT_SUB_ID,
-																			&isnull)));
+		parent = ar_schema_find_address(model, parent_class, oid,
+										DatumGetInt32(values[COLUMN_PARENT_SUB_ID - 1]));
 		if (parent_class == RelationRelationId)
-			relation = parent;
-		/* a part of what is not in the model */
-		if (object->parent == NULL)
-			goto done;
+			relation = oid;
 	}
 	else if (kind == AR_SCHEMA_TABLE)
+		relation = DatumGetObjectId(values[COLUMN_OID - 1]);
+
+	/*
+	 * A part of what is not in the model, the version table, or what makes a
+	 * generated column, which has it already.
+	 */
+	if ((OidIsValid(parent_class) && parent == NULL) ||
+		(kind == AR_SCHEMA_DEFAULT && ar_schema_find_address(model, AttrDefaultRelationId,
+															 DatumGetObjectId(values[COLUMN_OID - 1]), 0)) ||
+		(kind == AR_SCHEMA_TABLE && strcmp(name, VERSION_TABLE) == 0))
 	{
-		relation = object->oid;
-		if (strcmp(object->name, VERSION_TABLE) == 0)
-			goto done;
+		MemoryContextSwitchTo(old);
+		return;
 	}
 
-	object->value = palloc0(sizeof(char *) * Max(plan->count, 1));
+	object = MemoryContextAllocZero(model->context, sizeof(SchemaObject));
+	object->kind = kind;
+	object->class_id = kind_class[kind];
+	object->oid = DatumGetObjectId(values[COLUMN_OID - 1]);
+	object->sub_id = DatumGetInt32(values[COLUMN_SUB_ID - 1]);
+	object->schema_oid = schema;
+	object->schema = reading->place->is_target ? NULL : reading->place->name;
+	object->name = MemoryContextStrdup(model->context,
+									   kind == AR_SCHEMA_SCHEMA && object->schema ? object->schema : name);
+	object->parent = parent;
+	object->value = MemoryContextAllocZero(model->context, sizeof(char *) * Max(plan->count, 1));
+	if (plan->owner >= 0)
+		owner = DatumGetObjectId(datum[plan->owner]);
 	for (int i = 0; i < plan->count; i++)
 	{
-		if (strcmp(plan->column[i].name, "_owner") == 0)
-			owner = DatumGetObjectId(SPI_getbinval(row, desc, COLUMN_FIRST_ATTRIBUTE + i, &isnull));
-	}
-	for (int i = 0; i < plan->count; i++)
-	{
-		const char *conversion = plan->column[i].conversion;
-		int			number = COLUMN_FIRST_ATTRIBUTE + i;
+		char	   *text = convert(reading, object, &plan->column[i], datum[i], isnull[i], relation, owner);
 
-		if (conversion == NULL)
-		{
-			char	   *text = SPI_getvalue(row, desc, number);
-
-			if (text &&SPI_gettypeid(desc, number) == BOOLOID)
-				text = text[0] == 't' ? "true" : "false";
-			object->value[i] = text;
-		}
-		else
-		{
-			Datum		value = SPI_getbinval(row, desc, number, &isnull);
-			char	   *text = NULL;
-
-			if (strncmp(conversion, "acl_", 4) == 0)
-				text = ar_schema_acl_text(value, isnull, conversion[4] == 'c' ? 'c' : conversion[4] == 't' ?
-										  (conversion[5] == 'y' ? 'T' : 'r') : conversion[4] == 's' ?
-										  (conversion[5] == 'e' ? 's' : 'n') : 'f', owner);
-
-			else if (!isnull)
-				text = convert(reading, object, conversion, value, relation, owner);
-
-			object->value[i] = put_names_back(reading->source, text);
-		}
+		if (text)
+			object->value[i] = MemoryContextStrdup(model->context, put_names_back(reading->source, text));
 	}
 	if (plan->signature >= 0)
 	{
 		object->arguments = object->value[plan->signature];
 		object->value[plan->signature] = NULL;
 	}
-	object->identity = make_identity(object);
-	ar_schema_add(model, object);
-	register_addresses(model, object);
-done:
+	initStringInfo(&identity);
+	make_identity(object, &identity);
+	object->identity = MemoryContextStrdup(model->context, identity.data);
 	MemoryContextSwitchTo(old);
+	ar_schema_add(model, object);
+	register_addresses(reading, object);
 }
 
 /*
  * What an object is called, also in messages.
  */
-static char *
-make_identity(const SchemaObject *object)
+static void
+make_identity(const SchemaObject *object, StringInfo identity)
 {
-	StringInfoData identity;
-
-	initStringInfo(&identity);
-	appendStringInfoString(&identity, kind_name[object->kind]);
+	appendStringInfoString(identity, kind_name[object->kind]);
 	if (object->schema && object->kind != AR_SCHEMA_SCHEMA)
-		appendStringInfo(&identity, " %s.", quote_identifier(object->schema));
+		appendStringInfo(identity, " %s.", quote_identifier(object->schema));
 	else if (object->name[0] != '\0' || object->parent)
-		appendStringInfoChar(&identity, ' ');
+		appendStringInfoChar(identity, ' ');
 	if (object->parent)
 	{
 		if (object->parent->parent)
-			appendStringInfo(&identity, "%s.", quote_identifier(object->parent->parent->name));
-		appendStringInfoString(&identity, quote_identifier(object->parent->name));
+			appendStringInfo(identity, "%s.", quote_identifier(object->parent->parent->name));
+		appendStringInfoString(identity, quote_identifier(object->parent->name));
 		if (object->name[0] != '\0')
-			appendStringInfoChar(&identity, '.');
+			appendStringInfoChar(identity, '.');
 	}
 	if (object->kind == AR_SCHEMA_UNMANAGED)
-		appendStringInfoString(&identity, object->name);
+		appendStringInfoString(identity, object->name);
 	else if (object->name[0] != '\0')
-		appendStringInfoString(&identity, quote_identifier(object->name));
+		appendStringInfoString(identity, quote_identifier(object->name));
 	if (object->arguments)
-		appendStringInfo(&identity, "(%s)", object->arguments);
-	return identity.data;
+		appendStringInfo(identity, "(%s)", object->arguments);
 }
 
 /*
  * All that stands for the object in pg_depend.
  */
 static void
-register_addresses(SchemaModel *model, SchemaObject *object)
-{
-	static const char *const types[] = {"_type", "_array", "_multirange", "_multirange_array"};
-	Oid			oid;
-
-	if (OidIsValid(object->class_id))
-		ar_schema_add_address(model, object->class_id, object->oid, object->sub_id, object);
-	for (int i = 0; i < lengthof(types); i++)
-	{
-		if (OidIsValid(oid = oid_value(object, types[i])))
-			ar_schema_add_address(model, TypeRelationId, oid, 0, object);
-	}
-	if (OidIsValid(oid = oid_value(object, "_rule")))
-		ar_schema_add_address(model, RewriteRelationId, oid, 0, object);
-	if (OidIsValid(oid = oid_value(object, "_generator")))
-		ar_schema_add_address(model, AttrDefaultRelationId, oid, 0, object);
-	if (OidIsValid(oid = oid_value(object, "_sequence")))
-		ar_schema_add_address(model, RelationRelationId, oid, 0, object);
-	if (OidIsValid(oid = oid_value(object, "_constraint")))
-		ar_schema_add_address(model, ConstraintRelationId, oid, 0, object);
-	if (object->kind == AR_SCHEMA_CONSTRAINT && OidIsValid(oid = oid_value(object, "_index")))
-		ar_schema_add_address(model, RelationRelationId, oid, 0, object);
-}
-
-/*
- * The value of an "oid:" attribute; InvalidOid if the kind has none.
- */
-static Oid
-oid_value(const SchemaObject *object, const char *attribute)
+register_addresses(const Reading *reading, SchemaObject *object)
 {
 	KindPlan   *plan = &kind_plan[object->kind];
 
+	if (OidIsValid(object->class_id))
+		register_address(reading, object, object->class_id, object->oid, object->sub_id);
 	for (int i = 0; i < plan->count; i++)
 	{
-		if (plan->attribute[i][0] == '_' && strcmp(plan->attribute[i], attribute) == 0)
-			return object->value[i] ? (Oid) strtoul(object->value[i], NULL, 10) : InvalidOid;
+		if (OidIsValid(plan->column[i].address_class) && object->value[i])
+			register_address(reading, object, plan->column[i].address_class,
+							 (Oid) strtoul(object->value[i], NULL, 10), 0);
 	}
-	return InvalidOid;
+}
+
+static void
+register_address(const Reading *reading, SchemaObject *object, Oid class, Oid oid, int32 sub_id)
+{
+	ar_schema_add_address(reading->model, class, oid, sub_id, object);
+	if (class == TypeRelationId && reading->source->with_dependencies)
+	{
+		Oid			array = get_array_type(oid);
+
+		if (OidIsValid(array))
+			ar_schema_add_address(reading->model, class, array, 0, object);
+	}
 }
 
 /*
- * A value as text of the model.
+ * The class of the Oids in an attribute that stand for the object, too.
+ */
+static Oid
+address_class(SchemaKind kind, const char *attribute)
+{
+	static const struct
+	{
+		const char *attribute;
+		Oid			class;
+	}			classes[] = {
+		{"_type", TypeRelationId},
+		{"_multirange", TypeRelationId},
+		{"_rule", RewriteRelationId},
+		{"_generator", AttrDefaultRelationId},
+		{"_sequence", RelationRelationId},
+		{"_constraint", ConstraintRelationId},
+	};
+
+	for (int i = 0; i < lengthof(classes); i++)
+	{
+		if (strcmp(classes[i].attribute, attribute) == 0)
+			return classes[i].class;
+	}
+	return kind == AR_SCHEMA_CONSTRAINT && strcmp(attribute, "_index") == 0 ? RelationRelationId : InvalidOid;
+}
+
+/*
+ * A value as text of the model, in the current memory context or one that
+ * lasts; NULL if there is none.
  */
 static char *
-convert(Reading *reading, const SchemaObject *object, const char *conversion, Datum value,
-		Oid relation, Oid owner)
+convert(Reading *reading, const SchemaObject *object, const KindColumn *column, Datum value,
+		bool isnull, Oid relation, Oid owner)
 {
 	Oid			oid = DatumGetObjectId(value);
 	Datum		pretty = BoolGetDatum(true);
 
-	if (strcmp(conversion, "oid") == 0)
-		return OidIsValid(oid) ? psprintf("%u", oid) : NULL;
-	if (strcmp(conversion, "type") == 0)
+	/* no list of privileges stands for those of the default */
+	if (column->conversion == CONVERT_ACL && isnull)
+		return default_privileges(reading, column->object_type);
+	if (isnull)
+		return NULL;
+	switch (column->conversion)
 	{
-		char	   *typmod;
-		char	   *pair = TextDatumGetCString(value);
-		Oid			type = (Oid) strtoul(pair, &typmod, 10);
+		case CONVERT_TEXT:
+			return TextDatumGetCString(value);
+		case CONVERT_FLAG:
+			return DatumGetBool(value) ? "true" : "false";
+		case CONVERT_OUTPUT:
+			{
+				Oid			function;
+				bool		is_varlena;
 
-		return format_type_extended(type, atoi(typmod + 1), FORMAT_TYPE_TYPEMOD_GIVEN);
-	}
-	if (strcmp(conversion, "expression") == 0)
-		return call_text(F_PG_GET_EXPR_PG_NODE_TREE_OID, 2, value, ObjectIdGetDatum(relation), 0);
-	if (strcmp(conversion, "owner") == 0)
-		return owner_name(reading, oid);
-	if (strcmp(conversion, "role") == 0)
-		return pstrdup(quote_identifier(GetUserNameFromId(oid, false)));
-	if (strcmp(conversion, "constraint") == 0)
-		return call_text(F_PG_GET_CONSTRAINTDEF_OID_BOOL, 2, value, pretty, 0);
-	if (strcmp(conversion, "index") == 0)
-		return call_text(F_PG_GET_INDEXDEF_OID_INT4_BOOL, 3, value, Int32GetDatum(0), pretty);
-	if (strcmp(conversion, "trigger") == 0)
-		return call_text(F_PG_GET_TRIGGERDEF_OID_BOOL, 2, value, pretty, 0);
-	if (strcmp(conversion, "rule") == 0)
-		return without_semicolon(call_text(F_PG_GET_RULEDEF_OID_BOOL, 2, value, pretty, 0));
-	if (strcmp(conversion, "view") == 0)
-		return without_semicolon(call_text(F_PG_GET_VIEWDEF_OID, 1, value, 0, 0));
-	if (strcmp(conversion, "partition_key") == 0)
-		return call_text(F_PG_GET_PARTKEYDEF, 1, value, 0, 0);
-	if (strcmp(conversion, "function") == 0)
-		return relative_definition(reading, object, call_text(F_PG_GET_FUNCTIONDEF, 1, value, 0, 0),
-								   get_func_prokind(oid) == PROKIND_PROCEDURE ?
-								   "CREATE OR REPLACE PROCEDURE" : "CREATE OR REPLACE FUNCTION");
-	if (strcmp(conversion, "statistics") == 0)
-		return relative_definition(reading, object,
-								   call_text(F_PG_GET_STATISTICSOBJDEF, 1, value, 0, 0),
-								   "CREATE STATISTICS");
-	if (strcmp(conversion, "signature") == 0)
-		return call_text(F_PG_GET_FUNCTION_IDENTITY_ARGUMENTS, 1, value, 0, 0);
-	if (strcmp(conversion, "arguments") == 0)
-		return call_text(F_PG_GET_FUNCTION_ARGUMENTS, 1, value, 0, 0);
-	if (strcmp(conversion, "result") == 0)
-		return call_text(F_PG_GET_FUNCTION_RESULT, 1, value, 0, 0);
-	if (strcmp(conversion, "columns") == 0)
-		return column_list(oid);
-	if (strcmp(conversion, "relations") == 0)
-		return relation_list(TextDatumGetCString(value));
-	if (strcmp(conversion, "column") == 0)
-	{
-		char	   *number;
-		char	   *pair = TextDatumGetCString(value);
-		Oid			table = (Oid) strtoul(pair, &number, 10);
+				getTypeOutputInfo(column->type, &function, &is_varlena);
+				return OidOutputFunctionCall(function, value);
+			}
+		case CONVERT_OID:
+			return OidIsValid(oid) ? psprintf("%u", oid) : NULL;
+		case CONVERT_TYPE:
+			return unconstify(char *, type_name(reading, DatumGetInt64(value)));
+		case CONVERT_EXPRESSION:
+			return call_text(F_PG_GET_EXPR_PG_NODE_TREE_OID, 2, value, ObjectIdGetDatum(relation), 0);
+			/* without columns: no need to open the table */
+		case CONVERT_CONSTANT:
+			return call_text(F_PG_GET_EXPR_PG_NODE_TREE_OID, 2, value, ObjectIdGetDatum(InvalidOid), 0);
+		case CONVERT_OWNER:
+			return owner_name(reading, oid);
+		case CONVERT_ROLE:
+			return pstrdup(quote_identifier(GetUserNameFromId(oid, false)));
+		case CONVERT_ACL:
+			return ar_schema_acl_text(value, owner);
+		case CONVERT_CONSTRAINT:
+			return call_text(F_PG_GET_CONSTRAINTDEF_OID_BOOL, 2, value, pretty, 0);
+		case CONVERT_INDEX:
+			return index_definition(reading, oid);
+		case CONVERT_TRIGGER:
+			return call_text(F_PG_GET_TRIGGERDEF_OID_BOOL, 2, value, pretty, 0);
+		case CONVERT_RULE:
+			return without_semicolon(call_text(F_PG_GET_RULEDEF_OID_BOOL, 2, value, pretty, 0));
+		case CONVERT_VIEW:
+			return without_semicolon(call_text(F_PG_GET_VIEWDEF_OID, 1, value, 0, 0));
+		case CONVERT_PARTITION_KEY:
+			return call_text(F_PG_GET_PARTKEYDEF, 1, value, 0, 0);
+		case CONVERT_FUNCTION:
+			return relative_definition(reading, object, call_text(F_PG_GET_FUNCTIONDEF, 1, value, 0, 0),
+									   get_func_prokind(oid) == PROKIND_PROCEDURE ?
+									   "CREATE OR REPLACE PROCEDURE" : "CREATE OR REPLACE FUNCTION");
+		case CONVERT_STATISTICS:
+			return relative_definition(reading, object,
+									   call_text(F_PG_GET_STATISTICSOBJDEF, 1, value, 0, 0),
+									   "CREATE STATISTICS");
+		case CONVERT_SIGNATURE:
+			return call_text(F_PG_GET_FUNCTION_IDENTITY_ARGUMENTS, 1, value, 0, 0);
+		case CONVERT_ARGUMENTS:
+			return call_text(F_PG_GET_FUNCTION_ARGUMENTS, 1, value, 0, 0);
+		case CONVERT_RESULT:
+			return call_text(F_PG_GET_FUNCTION_RESULT, 1, value, 0, 0);
+		case CONVERT_OPTIONS:
+			return option_list(value, "", '=');
+		case CONVERT_TOAST_OPTIONS:
+			return option_list(value, "toast.", '=');
+		case CONVERT_FOREIGN_OPTIONS:
+			return option_list(value, "", ' ');
+		case CONVERT_COLUMNS:
+			return column_list(oid);
+		case CONVERT_RELATIONS:
+			return relation_list(TextDatumGetCString(value));
+		case CONVERT_COLUMN:
+			{
+				char	   *number;
+				char	   *pair = TextDatumGetCString(value);
+				Oid			table = (Oid) strtoul(pair, &number, 10);
 
-		return psprintf("%s.%s", relation_name(table),
-						quote_identifier(get_attname(table, atoi(number + 1), false)));
+				return psprintf("%s.%s", relation_name(table),
+								quote_identifier(get_attname(table, atoi(number + 1), false)));
+			}
+		case CONVERT_COLLATION:
+			return generate_collation_name(oid);
+		case CONVERT_OPERATOR_CLASS:
+			return generate_opclass_name(oid);
+		case CONVERT_FUNCTION_NAME:
+			return OidOutputFunctionCall(F_REGPROCOUT, value);
+		case CONVERT_OPERATOR:
+			return OidOutputFunctionCall(F_REGOPEROUT, value);
 	}
-	if (strcmp(conversion, "collation") == 0)
-		return generate_collation_name(oid);
-	if (strcmp(conversion, "opclass") == 0)
-		return generate_opclass_name(oid);
-	if (strcmp(conversion, "function_name") == 0)
-		return OidOutputFunctionCall(F_REGPROCOUT, value);
-	if (strcmp(conversion, "operator") == 0)
-		return OidOutputFunctionCall(F_REGOPEROUT, value);
-	elog(ERROR, "there is no conversion \"%s\"", conversion);
 	return NULL;
+}
+
+/*
+ * The privileges that objects of a type have as long as nobody changes them,
+ * made once: the owner has no name in them.
+ */
+static char *
+default_privileges(Reading *reading, char object_type)
+{
+	char	  **text = &reading->default_privileges[(unsigned char) object_type];
+
+	if (*text == NULL)
+		*text = MemoryContextStrdup(reading->model->context, ar_schema_acl_default(object_type));
+	return *text;
+}
+
+/*
+ * The name of a type with its modifier.  One of the server's own is called the
+ * same under every search_path of a model.
+ */
+static const char *
+type_name(Reading *reading, int64 key)
+{
+	Oid			type = (Oid) (key >> 32);
+	int32		typmod = (int32) ((key & PG_UINT32_MAX) - 1);
+	TypeEntry  *entry;
+	bool		found;
+
+	if (type >= FirstNormalObjectId)
+		return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN);
+	entry = hash_search(reading->types, &key, HASH_ENTER, &found);
+	if (!found)
+		entry->name = MemoryContextStrdup(reading->model->context,
+										  format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN));
+	return entry->name;
 }
 
 /*
@@ -615,6 +824,86 @@ call_text(Oid function, int nargs, Datum a, Datum b, Datum c)
 	fcinfo->args[2].isnull = false;
 	result = FunctionCallInvoke(fcinfo);
 	return fcinfo->isnull ? NULL : TextDatumGetCString(result);
+}
+
+/*
+ * What the server's own function returns, which opens the table and searches
+ * the operator classes for each column.  Of a btree index of columns alone,
+ * without options, there is not more to say than is said here.
+ */
+static char *
+index_definition(Reading *reading, Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	HeapTuple	class;
+	oidvector  *opclasses;
+	oidvector  *collations;
+	int2vector *options;
+	bool		isnull;
+	bool		is_plain;
+	StringInfoData text;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", index);
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	opclasses = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
+	collations = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
+	options = (int2vector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indoption, &isnull));
+	class = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(class))
+		elog(ERROR, "cache lookup failed for relation %u", index);
+	is_plain = ((Form_pg_class) GETSTRUCT(class))->relkind == RELKIND_INDEX &&
+		((Form_pg_class) GETSTRUCT(class))->relam == BTREE_AM_OID &&
+		heap_attisnull(class, Anum_pg_class_reloptions, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
+		form->indnatts == form->indnkeyatts && !form->indnullsnotdistinct;
+	initStringInfo(&text);
+	appendStringInfo(&text, "CREATE %sINDEX %s ON ", form->indisunique ? "UNIQUE " : "",
+					 quote_identifier(NameStr(((Form_pg_class) GETSTRUCT(class))->relname)));
+	appendStringInfo(&text, "%s USING btree (", relation_name(form->indrelid));
+	ReleaseSysCache(class);
+	for (int i = 0; is_plain && i < form->indnkeyatts; i++)
+	{
+		HeapTuple	column = SearchSysCache2(ATTNUM, ObjectIdGetDatum(form->indrelid),
+											 Int16GetDatum(form->indkey.values[i]));
+		Form_pg_attribute attribute;
+
+		if (!HeapTupleIsValid(column))
+			elog(ERROR, "cache lookup failed for attribute %d of relation %u", form->indkey.values[i],
+				 form->indrelid);
+		attribute = (Form_pg_attribute) GETSTRUCT(column);
+		is_plain = options->values[i] == 0 && collations->values[i] == attribute->attcollation &&
+			is_default_opclass(reading, opclasses->values[i], attribute->atttypid);
+		appendStringInfo(&text, "%s%s", i ? ", " : "", quote_identifier(NameStr(attribute->attname)));
+		ReleaseSysCache(column);
+	}
+	ReleaseSysCache(tuple);
+	appendStringInfoChar(&text, ')');
+	if (is_plain)
+		return text.data;
+
+	return call_text(F_PG_GET_INDEXDEF_OID_INT4_BOOL, 3, ObjectIdGetDatum(index), Int32GetDatum(0),
+					 BoolGetDatum(true));
+}
+
+/*
+ * Is an operator class the one of btree indexes for columns of a type, and one
+ * of the server's own, which have no options?
+ */
+static bool
+is_default_opclass(Reading *reading, Oid opclass, Oid type)
+{
+	OpclassEntry *entry;
+	bool		found;
+
+	if (opclass >= FirstNormalObjectId)
+		return false;
+	entry = hash_search(reading->opclasses, &type, HASH_ENTER, &found);
+	if (!found)
+		entry->opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+	return entry->opclass == opclass;
 }
 
 static char *
@@ -654,6 +943,45 @@ relative_definition(Reading *reading, const SchemaObject *object, char *text, co
 	while (end > text &&end[-1] == '\n')
 		*--end = '\0';
 	return text;
+}
+
+/*
+ * The elements name=value of an array, in the order of their names.  What the
+ * server keeps for itself among them begins with pg_.
+ */
+static char *
+option_list(Datum array, const char *prefix, char between)
+{
+	StringInfoData list;
+	List	   *options = NIL;
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	ListCell   *cell;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
+					  &count);
+	for (int i = 0; i < count; i++)
+	{
+		char	   *option = TextDatumGetCString(elements[i]);
+
+		if (strncmp(option, "pg_", 3) != 0)
+			options = lappend(options, option);
+	}
+	if (options == NIL)
+		return NULL;
+	list_sort(options, compare_options);
+	initStringInfo(&list);
+	foreach(cell, options)
+	{
+		char	   *option = lfirst(cell);
+		char	   *value = strchr(option, '=');
+
+		*value++ = '\0';
+		appendStringInfo(&list, "%s%s%s%c%s", list.len ? ", " : "", prefix, quote_identifier(option), between,
+						 quote_literal_cstr(value));
+	}
+	return list.data;
 }
 
 static char *
@@ -770,6 +1098,21 @@ put_names_back(const SchemaSource *source, char *text)
 		text = result.data;
 	}
 	return text;
+}
+
+static int
+compare_options(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	Oid			left = (*(SchemaPlace *const *) a)->oid;
+	Oid			right = (*(SchemaPlace *const *) b)->oid;
+
+	return left < right ? -1 : left > right;
 }
 
 static int

@@ -34,6 +34,13 @@
 	" AND d.classoid = " CLASS(class) " AND d.objsubid = " sub ") AS comment"
 #define COMMENT(class, oid) COMMENT_SUB(class, oid, "0")
 
+/* the same as a join, where there are many objects */
+#define COMMENT_JOIN(class, oid, sub) \
+	"LEFT JOIN pg_description m ON m.objoid = " oid " AND m.classoid = " CLASS(class) " AND m.objsubid = " sub " "
+
+/* a type and its modifier, -1 if it has none, in one number */
+#define TYPE(type, modifier) "((" type ")::int8 << 32) + (" modifier ") + 1"
+
 /* no member of an extension */
 #define OURS(class, oid) \
 	" NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = " CLASS(class) \
@@ -42,10 +49,7 @@
 #define NO_PARENT "0::oid, 0::oid, 0"
 
 /* what the server keeps for itself among them begins with pg_ */
-#define OPTIONS(array) \
-	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || '=' || " \
-	"quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) FROM unnest(" array ") o " \
-	"WHERE NOT starts_with(o, 'pg_'))"
+#define HAS_OPTIONS(array) "EXISTS (SELECT FROM unnest(" array ") o WHERE NOT starts_with(o, 'pg_'))"
 
 /* ALTER SEQUENCE wants all of them, CREATE SEQUENCE those that are unusual. */
 #define SEQUENCE_OPTIONS \
@@ -91,10 +95,6 @@
 	"CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' " \
 	"WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END"
 #define COMPRESSION "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END"
-#define FOREIGN_OPTIONS(array) \
-	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) " \
-	"FROM unnest(" array ") o)"
-
 /*
  * Has an index that belongs to the one of a partitioned table a name that the
  * server would not choose?  Of names that are too long it cuts off a part.
@@ -105,7 +105,8 @@
 	"FROM pg_attribute y WHERE y.attrelid = " index ".oid) END) AS usual) w " \
 	"WHERE w.base <> w.usual AND (length(w.usual) < 50 OR left(w.base, 20) <> left(w.usual, 20)))"
 
-#define TABLESPACE(column) "(SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ")"
+#define TABLESPACE(column) \
+	"CASE WHEN " column " <> 0::oid THEN (SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ") END"
 
 const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_SCHEMA] =
@@ -131,27 +132,27 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_ENUM] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
 	"(SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels, "
-	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t WHERE t.typtype = 'e' AND t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid")
 	"ORDER BY t.typnamespace",
 
 	[AR_SCHEMA_COMPOSITE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", t.typname::text, "
-	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	"t.oid AS \"oid:_type\", " COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.relkind = 'c' AND c.relnamespace = ANY($1) AND "
 	OURS(TypeRelationId, "t.oid") "ORDER BY c.relnamespace",
 
 	[AR_SCHEMA_DOMAIN] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
-	"t.typbasetype || ',' || t.typtypmod AS \"type:base\", "
+	TYPE("t.typbasetype", "t.typtypmod") " AS \"type:base\", "
 	"CASE WHEN t.typcollation <> b.typcollation THEN t.typcollation END AS \"collation:collation\", "
 	"t.typdefaultbin AS \"expression:default\", t.typnotnull AS not_null, "
 	"CASE WHEN n.conname <> left(t.typname || '_not_null', 63) THEN quote_ident(n.conname) END AS not_null_constraint, "
 	"(SELECT d.description FROM pg_description d WHERE d.objoid = n.oid AND d.classoid = "
 	CLASS(ConstraintRelationId) ") AS not_null_comment, quote_ident(n.conname) AS _not_null_name, "
-	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_constraint n ON n.contypid = t.oid AND n.contype = 'n' "
 	"WHERE t.typtype = 'd' AND t.typnamespace = ANY($1) AND "
@@ -164,13 +165,13 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 
 	[AR_SCHEMA_RANGE] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
-	"r.rngsubtype || ',-1' AS \"type:subtype\", "
+	TYPE("r.rngsubtype", "-1") " AS \"type:subtype\", "
 	"CASE WHEN NOT o.opcdefault THEN r.rngsubopc END AS \"opclass:subtype_opclass\", "
 	"CASE WHEN r.rngcollation <> s.typcollation THEN r.rngcollation END AS \"collation:collation\", "
 	"nullif(r.rngcanonical::oid, 0::oid) AS \"function_name:canonical\", "
 	"nullif(r.rngsubdiff::oid, 0::oid) AS \"function_name:subtype_diff\", "
-	"quote_ident(m.typname) AS multirange, m.oid AS \"oid:_multirange\", m.typarray AS \"oid:_multirange_array\", "
-	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", t.typarray AS \"oid:_array\", "
+	"quote_ident(m.typname) AS multirange, m.oid AS \"oid:_multirange\", "
+	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_opclass o ON o.oid = r.rngsubopc "
 	"JOIN pg_type s ON s.oid = r.rngsubtype JOIN pg_type m ON m.oid = r.rngmultitypid "
@@ -178,7 +179,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 
 	[AR_SCHEMA_SEQUENCE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, "
-	"s.seqtypid || ',-1' AS \"type:type\", " SEQUENCE_OPTIONS " AS options, " SEQUENCE_UNUSUAL " AS _unusual, "
+	TYPE("s.seqtypid", "-1") " AS \"type:type\", " SEQUENCE_OPTIONS " AS options, " SEQUENCE_UNUSUAL " AS _unusual, "
 	"c.relpersistence::text AS persistence, "
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_sequence:acl\", c.relowner AS \"oid:_owner\", "
 	COMMENT(RelationRelationId, "c.oid")
@@ -192,30 +193,29 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE WHEN c.relkind = 'p' THEN c.oid END AS \"partition_key:partition_key\", "
 	"(SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS \"relations:parents\", "
 	"c.relpartbound AS \"expression:bound\", "
-	"CASE WHEN c.reloftype <> 0::oid THEN c.reloftype || ',-1' END AS \"type:of_type\", "
-	OPTIONS("c.reloptions") " AS options, "
-	"(SELECT string_agg('toast.' || split_part(o, '=', 1) || '=' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) "
-	"FROM pg_class t, unnest(t.reloptions) o WHERE t.oid = c.reltoastrelid) AS toast_options, "
-	"(SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND c.relkind = 'r') AS access_method, "
+	"CASE WHEN c.reloftype <> 0::oid THEN " TYPE("c.reloftype", "-1") " END AS \"type:of_type\", "
+	"c.reloptions AS \"options:options\", "
+	"w.reloptions AS \"toast_options:toast_options\", "
+	"CASE WHEN c.relkind = 'r' THEN a.amname::text END AS access_method, "
 	TABLESPACE("c.reltablespace") " AS tablespace, "
 	"c.relrowsecurity AS row_security, c.relforcerowsecurity AS force_row_security, "
-	"(SELECT quote_ident(s.srvname) FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid) AS server, "
-	"(SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) "
-	"FROM pg_foreign_table f, unnest(f.ftoptions) o WHERE f.ftrelid = c.oid) AS foreign_options, "
+	"CASE WHEN c.relkind = 'f' THEN (SELECT quote_ident(s.srvname) FROM pg_foreign_table f "
+	"JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid) END AS server, "
+	"CASE WHEN c.relkind = 'f' THEN (SELECT f.ftoptions FROM pg_foreign_table f WHERE f.ftrelid = c.oid) END "
+	"AS \"foreign_options:foreign_options\", "
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
-	"(SELECT t.typarray FROM pg_type t WHERE t.oid = c.reltype) AS \"oid:_array\", "
-	COMMENT(RelationRelationId, "c.oid")
-	" FROM pg_class c WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND "
+	"m.description AS comment"
+	" FROM pg_class c LEFT JOIN pg_class w ON w.oid = c.reltoastrelid LEFT JOIN pg_am a ON a.oid = c.relam "
+	COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND "
 	OURS(RelationRelationId, "c.oid") "ORDER BY c.relnamespace",
 
 	[AR_SCHEMA_VIEW] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, c.relkind::text AS kind, "
-	"c.oid AS \"view:definition\", " OPTIONS("c.reloptions") " AS options, "
+	"c.oid AS \"view:definition\", c.reloptions AS \"options:options\", "
 	"c.oid AS \"columns:_columns\", "
 	"(SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND c.relkind = 'm') AS access_method, "
 	TABLESPACE("c.reltablespace") " AS tablespace, c.relispopulated AS _populated, "
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
-	"(SELECT t.typarray FROM pg_type t WHERE t.oid = c.reltype) AS \"oid:_array\", "
 	"(SELECT r.oid FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') AS \"oid:_rule\", "
 	COMMENT(RelationRelationId, "c.oid")
 	" FROM pg_class c WHERE c.relkind IN ('v', 'm') AND c.relnamespace = ANY($1) AND "
@@ -223,38 +223,41 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 
 	[AR_SCHEMA_COLUMN] =
 	"SELECT c.oid, a.attnum::int4, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, a.attname::text, "
-	"a.atttypid || ',' || a.atttypmod AS \"type:type\", a.atttypid AS \"oid:_type_oid\", "
+	TYPE("a.atttypid", "a.atttypmod") " AS \"type:type\", a.atttypid AS \"oid:_type_oid\", "
 	"CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation END AS \"collation:collation\", "
 	NOT_NULL_COLUMNS
 	"CASE a.attgenerated WHEN 's' THEN 'STORED' WHEN 'v' THEN 'VIRTUAL' END AS generated, "
-	"CASE WHEN a.attgenerated <> '' THEN (SELECT d.adbin FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum) END AS \"expression:expression\", "
+	"CASE WHEN a.attgenerated <> '' THEN (SELECT g.adbin FROM pg_attrdef g WHERE g.adrelid = c.oid AND g.adnum = a.attnum) END "
+	"AS \"expression:expression\", "
 	"CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END AS identity, "
 	"i.options AS identity_options, i.unusual AS _identity_unusual, "
 	STORAGE " AS storage, "
 	COMPRESSION " AS compression, "
 	"CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END AS statistics, "
-	OPTIONS("a.attoptions") " AS options, "
-	FOREIGN_OPTIONS("a.attfdwoptions") " AS foreign_options, "
+	"a.attoptions AS \"options:options\", "
+	"a.attfdwoptions AS \"foreign_options:foreign_options\", "
 	"a.attacl AS \"acl_column:acl\", c.relowner AS \"oid:_owner\", "
-	"(SELECT d.oid FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum AND a.attgenerated <> '') AS \"oid:_generator\", "
+	"CASE WHEN a.attgenerated <> '' THEN (SELECT g.oid FROM pg_attrdef g WHERE g.adrelid = c.oid AND g.adnum = a.attnum) END "
+	"AS \"oid:_generator\", "
 	"t.typstorage::text AS _type_storage, a.attnum AS _position, "
-	"CASE WHEN a.attidentity <> '' THEN (SELECT d.objid FROM pg_depend d WHERE d.refclassid = " CLASS(RelationRelationId)
-	" AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = " CLASS(RelationRelationId) ") END AS \"oid:_sequence\", "
-	COMMENT_SUB(RelationRelationId, "c.oid", "a.attnum")
+	"i.seqrelid AS \"oid:_sequence\", "
+	"m.description AS comment"
 	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid " NOT_NULL_JOIN
-	"LEFT JOIN LATERAL (SELECT " SEQUENCE_OPTIONS " AS options, concat(CASE WHEN q.relname <> left(c.relname || '_' || a.attname || '_seq', 63) "
+	/* OFFSET 0, so that it does nothing for other columns */
+	"LEFT JOIN LATERAL (SELECT s.seqrelid, " SEQUENCE_OPTIONS " AS options, "
+	"concat(CASE WHEN q.relname <> left(c.relname || '_' || a.attname || '_seq', 63) "
 	"THEN ' SEQUENCE NAME ' || quote_ident(q.relname) END, " SEQUENCE_UNUSUAL ") AS unusual "
 	"FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class q ON q.oid = d.objid "
-	"WHERE d.refclassid = " CLASS(RelationRelationId) " AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' "
-	"AND d.classid = " CLASS(RelationRelationId) ") i ON a.attidentity <> '' "
+	"WHERE a.attidentity <> '' AND d.refclassid = " CLASS(RelationRelationId) " AND d.refobjid = c.oid "
+	"AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = " CLASS(RelationRelationId) " OFFSET 0) i ON true "
+	COMMENT_JOIN(RelationRelationId, "c.oid", "a.attnum")
 	"WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped "
 	"AND a.attislocal ORDER BY c.relnamespace, c.oid, a.attnum",
 
 	[AR_SCHEMA_DEFAULT] =
-	"SELECT d.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, a.attnum::int4, '', "
-	"d.adbin AS \"expression:expression\" FROM pg_class c JOIN pg_attrdef d ON d.adrelid = c.oid "
-	"JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.adnum "
-	"WHERE a.attgenerated = '' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	"SELECT d.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, d.adnum::int4, '', "
+	"d.adbin AS \"constant:expression\" FROM pg_class c JOIN pg_attrdef d ON d.adrelid = c.oid "
+	"WHERE c.relnamespace = ANY($1) ORDER BY c.relnamespace",
 
 	/* only where the table says something of its own */
 	[AR_SCHEMA_INHERITED_COLUMN] =
@@ -265,18 +268,19 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	STORAGE " AS storage, t.typstorage::text AS _type_storage, "
 	COMPRESSION " AS compression, "
 	"CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END AS statistics, "
-	OPTIONS("a.attoptions") " AS options, "
-	FOREIGN_OPTIONS("a.attfdwoptions") " AS foreign_options, "
+	"a.attoptions AS \"options:options\", "
+	"a.attfdwoptions AS \"foreign_options:foreign_options\", "
 	"a.attacl AS \"acl_column:acl\", c.relowner AS \"oid:_owner\", a.attnum AS _position, "
 	COMMENT_SUB(RelationRelationId, "c.oid", "a.attnum")
-	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid " NOT_NULL_JOIN
+	" FROM pg_class c JOIN (SELECT DISTINCT inhrelid FROM pg_inherits) k ON k.inhrelid = c.oid "
+	"JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid " NOT_NULL_JOIN
 	"LEFT JOIN LATERAL (SELECT d.oid, d.adbin, pg_get_expr(d.adbin, c.oid) IS DISTINCT FROM pg_get_expr(e.adbin, p.attrelid) AS differs "
 	"FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attname = a.attname AND NOT p.attisdropped "
 	"LEFT JOIN pg_attrdef e ON e.adrelid = p.attrelid AND e.adnum = p.attnum "
 	"LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE h.inhrelid = c.oid ORDER BY h.inhseqno LIMIT 1) d ON true "
 	"WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attislocal "
 	"AND (" NOT_NULL_SAID " OR d.differs OR a.attstorage <> t.typstorage OR a.attcompression <> '' OR a.attstattarget >= 0 "
-	"OR " OPTIONS("a.attoptions") " IS NOT NULL OR a.attfdwoptions IS NOT NULL OR a.attacl IS NOT NULL "
+	"OR " HAS_OPTIONS("a.attoptions") " OR a.attfdwoptions IS NOT NULL OR a.attacl IS NOT NULL "
 	"OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = "
 	CLASS(RelationRelationId) " AND d.objsubid = a.attnum)) ORDER BY c.relnamespace, c.oid, a.attnum",
 
@@ -293,7 +297,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_AGGREGATE] =
 	"SELECT p.oid, 0, p.pronamespace, " NO_PARENT ", p.proname::text, p.oid AS \"signature:!\", "
 	"a.aggkind::text AS kind, p.proparallel::text AS parallel, a.aggtransfn::oid AS \"function_name:sfunc\", "
-	"a.aggtranstype || ',-1' AS \"type:stype\", nullif(a.aggtransspace, 0) AS sspace, "
+	TYPE("a.aggtranstype", "-1") " AS \"type:stype\", nullif(a.aggtransspace, 0) AS sspace, "
 	"nullif(a.aggfinalfn::oid, 0::oid) AS \"function_name:finalfunc\", a.aggfinalextra AS finalfunc_extra, "
 	"CASE a.aggfinalmodify WHEN CASE a.aggkind WHEN 'n' THEN 'r'::\"char\" ELSE 'w'::\"char\" END THEN NULL WHEN 'r' THEN 'READ_ONLY' "
 	"WHEN 's' THEN 'SHAREABLE' ELSE 'READ_WRITE' END AS finalfunc_modify, "
@@ -301,7 +305,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"nullif(a.aggserialfn::oid, 0::oid) AS \"function_name:serialfunc\", "
 	"nullif(a.aggdeserialfn::oid, 0::oid) AS \"function_name:deserialfunc\", quote_literal(a.agginitval) AS initcond, "
 	"nullif(a.aggmtransfn::oid, 0::oid) AS \"function_name:msfunc\", nullif(a.aggminvtransfn::oid, 0::oid) AS \"function_name:minvfunc\", "
-	"CASE WHEN a.aggmtranstype <> 0::oid THEN a.aggmtranstype || ',-1' END AS \"type:mstype\", "
+	"CASE WHEN a.aggmtranstype <> 0::oid THEN " TYPE("a.aggmtranstype", "-1") " END AS \"type:mstype\", "
 	"nullif(a.aggmfinalfn::oid, 0::oid) AS \"function_name:mfinalfunc\", quote_literal(a.aggminitval) AS minitcond, "
 	"nullif(a.aggsortop, 0::oid) AS \"operator:sortop\", "
 	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
@@ -335,12 +339,12 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_INDEX] =
 	"SELECT c.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", x.indrelid, 0, c.relname::text, "
 	"c.oid AS \"index:definition\", x.indisvalid AS valid, x.indisclustered AS clustered, x.indisunique AS _unique, "
-	"(SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) FROM pg_attribute a "
-	"WHERE a.attrelid = c.oid AND a.attstattarget >= 0) AS statistics, "
-	"(SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid) AS \"oid:_attached_to\", "
-	TABLESPACE("c.reltablespace") " AS tablespace, " COMMENT(RelationRelationId, "c.oid")
-	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "
-	"OR x.indisclustered OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = " CLASS(RelationRelationId) ") "
+	"CASE WHEN x.indexprs IS NOT NULL THEN (SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) "
+	"FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) END AS statistics, "
+	"CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid) END AS \"oid:_attached_to\", "
+	TABLESPACE("c.reltablespace") " AS tablespace, m.description AS comment"
+	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid " COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "
+	"OR x.indisclustered OR m.objoid IS NOT NULL "
 	"OR EXISTS (SELECT FROM pg_class t WHERE t.oid = x.indrelid AND " ODD_NAME("c", "t", "idx") ")) "
 	"AND c.relnamespace = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
 	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ") ORDER BY c.relnamespace",

@@ -1046,8 +1046,7 @@ grant_default(const SchemaObject *object)
 		default:
 			break;
 	}
-	return ar_schema_acl_text((Datum) 0, true, type,
-							  (Oid) strtoul(ar_schema_value(object, "_owner"), NULL, 10));
+	return ar_schema_acl_default(type);
 }
 
 /*
