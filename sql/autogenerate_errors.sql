@@ -127,10 +127,31 @@ GRANT CREATE ON DATABASE :"db" TO regress_algo_ref_owner, regress_algo_ref_other
 SET ROLE regress_algo_ref_owner;
 SELECT upgrade, downgrade FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note varchar(20))');
 RESET ROLE;
--- and the schema itself
+-- others than the schema's owner compare in a schema of another name
+SET ROLE regress_algo_ref_other;
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text)');
+SELECT upgrade, downgrade FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note varchar(20), t int REFERENCES t);
+  CREATE TYPE e AS ENUM (''a''); CREATE TABLE u (e e); GRANT SELECT ON u TO PUBLIC;
+  CREATE VIEW v AS SELECT t.id, u.e FROM t, u; CREATE INDEX ON t (note)');
+SELECT upgrade FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, remark text)', renames => '{t.note -> remark}');
+SELECT count(*) AS none FROM pg_namespace WHERE nspname ~ '^algo_ref_';
+-- where it would be taken for something else
+\set VERBOSITY terse
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE app.u ()');
+\set VERBOSITY default
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text); COMMENT ON SCHEMA app IS ''x''');
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE u (t app.t)');
+SELECT * FROM algo_ref.diff('CREATE TABLE u (t app.t)');
+SELECT * FROM algo_ref.diff('CREATE TABLE u (t t)');
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text); GRANT SELECT ON t TO regress_algo_ref_other');
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text); GRANT SELECT ON t TO CURRENT_USER');
+SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text); CREATE SCHEMA more');
+RESET ROLE;
+GRANT SELECT ON t TO regress_algo_ref_other;
 SET ROLE regress_algo_ref_other;
 SELECT * FROM algo_ref.diff('CREATE TABLE t (id int PRIMARY KEY, note text)');
 RESET ROLE;
+REVOKE SELECT ON t FROM regress_algo_ref_other;
 -- code in the text runs with nobody's rights but the caller's
 SET ROLE regress_algo_ref_owner;
 SELECT * FROM algo_ref.diff($$CREATE FUNCTION evil() RETURNS int LANGUAGE c AS 'x', 'y'$$);

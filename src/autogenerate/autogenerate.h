@@ -59,9 +59,8 @@ typedef struct StageSchema
 	char	   *name;
 	Oid			oid;			/* of the live one; InvalidOid: there is none */
 	char	   *aside;			/* its name while it stands aside */
-	char	   *stand_in;		/* the name of what takes its place; the same
-								 * as "name" but for a caller who may not
-								 * rename it */
+	char	   *stand_in;		/* the name of what takes its place: "name",
+								 * or one of its own in a scratch stage */
 	char	   *owner;
 	bool		is_target;
 } StageSchema;
@@ -71,6 +70,8 @@ typedef struct Stage
 	List	   *schemas;		/* of StageSchema * */
 	StageSchema *target;
 	bool		is_open;
+	bool		is_scratch;		/* the caller may not rename the target */
+	const char **live_value;	/* what a scratch schema has of the live one */
 	bool		drops_schemas;	/* a schema that is not declared goes */
 	SchemaOptions options;
 } Stage;
@@ -110,6 +111,9 @@ extern SchemaModel *ar_autogenerate_stage_read(Stage *stage);
 extern void ar_autogenerate_stage_path(const Stage *stage);
 extern void ar_autogenerate_execute(const char *statement);
 extern bool ar_autogenerate_is_scope(const Stage *stage, const char *schema);
+extern void ar_autogenerate_stage_needs_owner(const Stage *stage, const DeclaredText *declared,
+											  const DeclaredStatement *statement,
+											  const char *why) pg_attribute_noreturn();
 
 /* autogenerate_rename.c */
 extern void ar_autogenerate_read_hints(DeclaredText *declared);

@@ -63,8 +63,8 @@ REVOKE ALL ON FUNCTION algo_ref.declare(text, text) FROM PUBLIC;
 --
 -- Errors: 22023 an empty model, a schema that cannot be declared, or a hint for
 -- a rename that means nothing; 42704 no declared model, or a rename of what does not
--- exist; 42710 a new name is taken; 42501 the caller does not own a schema or may not
--- create one; 0A000 a statement that is no DDL, what cannot be done without losing
+-- exist; 42710 a new name is taken; 42501 the caller may not create a schema,
+-- or does not own one and its text shows nothing in one of another name; 0A000 a statement that is no DDL, what cannot be done without losing
 -- data, or cannot be proved; 55P03 somebody is creating an object there; the server's
 -- own for the DDL, with its line.
 CREATE FUNCTION algo_ref.diff(desired text DEFAULT NULL, schemas name[] DEFAULT NULL,

@@ -7,10 +7,13 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "autogenerate/autogenerate.h"
 
+static bool grants_to_caller(Node *stmt);
 static List *schemas_of(Node *stmt);
 static List *schema_of_object(ObjectType type, Node *object);
 static List *schema_of_names(List *names);
@@ -26,10 +29,14 @@ ar_autogenerate_check_scope(const DeclaredText *declared, const DeclaredStatemen
 {
 	ListCell   *cell;
 
+	if (stage->is_scratch && grants_to_caller(statement->raw->stmt))
+		ar_autogenerate_stage_needs_owner(stage, declared, statement, "privileges of the caller, who owns that schema, are not seen there");
 	foreach(cell, schemas_of(statement->raw->stmt))
 	{
 		const char *schema = lfirst(cell);
 
+		if (stage->is_scratch && strcmp(schema, stage->target->name) == 0)
+			ar_autogenerate_stage_needs_owner(stage, declared, statement, "the text names this one");
 		if (ar_autogenerate_is_scope(stage, schema) || strncmp(schema, "pg_temp", 7) == 0)
 			continue;
 		ereport(ERROR,
@@ -39,6 +46,23 @@ ar_autogenerate_check_scope(const DeclaredText *declared, const DeclaredStatemen
 				errhint("Name it in the argument \"schemas\", or create it in the text: CREATE SCHEMA IF NOT EXISTS."),
 				ar_autogenerate_errposition(declared->text, statement->location));
 	}
+}
+
+static bool
+grants_to_caller(Node *stmt)
+{
+	ListCell   *cell;
+
+	if (!IsA(stmt, GrantStmt))
+		return false;
+	foreach(cell, castNode(GrantStmt, stmt)->grantees)
+	{
+		RoleSpec   *role = lfirst_node(RoleSpec, cell);
+
+		if (role->roletype != ROLESPEC_PUBLIC && get_rolespec_oid(role, true) == GetUserId())
+			return true;
+	}
+	return false;
 }
 
 /*

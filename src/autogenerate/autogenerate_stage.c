@@ -5,6 +5,11 @@
  * DDL that names them works and means the stand-ins.  All of it happens in a
  * subtransaction that its user rolls back.  Nobody who reads or writes the live
  * tables waits; who creates an object in one of the schemas does.
+ *
+ * A caller who does not own the one schema to compare gets a scratch schema
+ * with a name of its own instead, which is before the live one in search_path.
+ * There the names in DDL lead to it as long as they have no schema; the owner,
+ * the comment and the privileges of the schema itself are taken for equal.
  */
 #include "postgres.h"
 
@@ -30,7 +35,9 @@
 #define LOCK_TIMEOUT "2s"
 
 static StageSchema *new_schema(const char *name, bool is_target);
-static void check_rights(const Stage *stage);
+static void check_rights(Stage *stage);
+static void check_scratch(const Stage *stage, const SchemaModel *model);
+static Oid	owner_of(Oid schema);
 static bool is_declared(const Stage *stage, const StageSchema *schema, const DeclaredText *declared);
 static List *places(const Stage *stage);
 static char *reading_path(const Stage *stage);
@@ -77,6 +84,13 @@ ar_autogenerate_stage_open(Stage *stage, const SchemaModel *live, const Declared
 							 GUC_ACTION_LOCAL, true, 0, false);
 	(void) set_config_option("client_min_messages", "warning", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
+	if (stage->is_scratch)
+	{
+		ar_autogenerate_execute(psprintf("CREATE SCHEMA %s", stage->target->stand_in));
+		stage->is_open = true;
+		ar_autogenerate_stage_path(stage);
+		return;
+	}
 	foreach(cell, stage->schemas)
 	{
 		StageSchema *schema = lfirst(cell);
@@ -124,8 +138,8 @@ is_declared(const Stage *stage, const StageSchema *schema, const DeclaredText *d
 void
 ar_autogenerate_stage_path(const Stage *stage)
 {
-	char	   *path = psprintf("%s, %s", quote_identifier(stage->target->name),
-								OidIsValid(stage->target->oid) ? stage->target->aside : "pg_temp");
+	char	   *path = psprintf("%s, %s", quote_identifier(stage->target->stand_in),
+								OidIsValid(stage->target->oid) ? quote_identifier(stage->target->aside) : "pg_temp");
 
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
@@ -147,7 +161,25 @@ ar_autogenerate_stage_read(Stage *stage)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	model = ar_schema_read(&source);
 	PopActiveSnapshot();
+	if (stage->is_scratch)
+		check_scratch(stage, model);
 	return model;
+}
+
+/*
+ * Raise 42501 for something that a scratch schema cannot show, of a statement
+ * if that is not NULL.
+ */
+void
+ar_autogenerate_stage_needs_owner(const Stage *stage, const DeclaredText *declared,
+								  const DeclaredStatement *statement, const char *why)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("must be owner of schema %s", stage->target->name),
+			errdetail("For others the declared model is built in a schema of another name, and %s.", why),
+			errhint("Use SET ROLE %s.", stage->target->owner),
+			statement ? ar_autogenerate_errposition(declared->text, statement->location) : 0);
 }
 
 bool
@@ -184,7 +216,6 @@ new_schema(const char *name, bool is_target)
 {
 	static int	counter = 0;
 	StageSchema *schema = palloc0(sizeof(StageSchema));
-	HeapTuple	tuple;
 
 	schema->name = pstrdup(name);
 	schema->stand_in = schema->name;
@@ -193,20 +224,28 @@ new_schema(const char *name, bool is_target)
 	if (!OidIsValid(schema->oid))
 		return schema;
 	schema->aside = psprintf("algo_ref_aside_%d_%d", MyProcPid, ++counter);
-	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema->oid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema->oid);
-	schema->owner = pstrdup(quote_identifier(GetUserNameFromId(((Form_pg_namespace) GETSTRUCT(tuple))->nspowner,
-															   false)));
-	ReleaseSysCache(tuple);
+	schema->owner = pstrdup(quote_identifier(GetUserNameFromId(owner_of(schema->oid), false)));
 	return schema;
+}
+
+static Oid
+owner_of(Oid schema)
+{
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 /*
  * Said before anything is tried.
  */
 static void
-check_rights(const Stage *stage)
+check_rights(Stage *stage)
 {
 	ListCell   *cell;
 
@@ -218,22 +257,62 @@ check_rights(const Stage *stage)
 	foreach(cell, stage->schemas)
 	{
 		StageSchema *schema = lfirst(cell);
-		HeapTuple	tuple;
-		Oid			owner;
 
-		if (!OidIsValid(schema->oid))
+		if (!OidIsValid(schema->oid) || has_privs_of_role(GetUserId(), owner_of(schema->oid)))
 			continue;
-		tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema->oid));
-		if (!HeapTupleIsValid(tuple))
-			elog(ERROR, "cache lookup failed for schema %u", schema->oid);
-		owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-		ReleaseSysCache(tuple);
-		if (!has_privs_of_role(GetUserId(), owner))
+		if (list_length(stage->schemas) > 1)
 			ereport(ERROR,
 					errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("must be owner of schema %s", schema->name),
-					errdetail("The schema is renamed for a while, so that the declared model can be built in its place."),
-					errhint("Use SET ROLE %s.", quote_identifier(GetUserNameFromId(owner, false))));
+					errdetail("The schemas are renamed for a while, so that the declared model can be built in their places."),
+					errhint("Use SET ROLE %s.", schema->owner));
+		stage->is_scratch = true;
+		schema->stand_in = schema->aside;
+		schema->aside = schema->name;
+	}
+}
+
+/*
+ * A scratch schema has the properties of the live one, and whose objects use
+ * live ones, or grant to the caller, who owns all there, would be taken for
+ * something else.
+ */
+static void
+check_scratch(const Stage *stage, const SchemaModel *model)
+{
+	const char *caller = pstrdup(quote_identifier(GetUserNameFromId(GetUserId(), false)));
+	ListCell   *cell;
+
+	foreach(cell, model->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+		const char *privileges;
+
+		if (object->kind == AR_SCHEMA_SCHEMA)
+		{
+			if (stage->is_open)
+				object->value = stage->live_value;
+			else
+				unconstify(Stage *, stage)->live_value = object->value;
+			continue;
+		}
+		if (stage->is_open || !ar_schema_has(object, "acl"))
+			continue;
+		privileges = ar_schema_value(object, "acl");
+		for (const char *line = privileges; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		{
+			if (strncmp(line, caller, strlen(caller)) == 0 && line[strlen(caller)] == '\t')
+				ar_autogenerate_stage_needs_owner(stage, NULL, NULL,
+												  psprintf("privileges of the caller, who owns that schema, are not seen there, but %s has such",
+														   object->identity));
+		}
+	}
+	if (stage->is_open)
+	{
+		const char *user = ar_schema_uses(model, stage->target->oid);
+
+		if (user)
+			ar_autogenerate_stage_needs_owner(stage, NULL, NULL, user);
 	}
 }
 
@@ -248,7 +327,7 @@ places(const Stage *stage)
 		StageSchema *schema = lfirst(cell);
 		SchemaPlace *place = palloc(sizeof(SchemaPlace));
 
-		place->oid = get_namespace_oid(schema->name, true);
+		place->oid = get_namespace_oid(stage->is_open ? schema->stand_in : schema->name, true);
 		place->name = schema->name;
 		place->is_target = schema->is_target;
 		if (OidIsValid(place->oid))
@@ -260,7 +339,8 @@ places(const Stage *stage)
 static char *
 reading_path(const Stage *stage)
 {
-	return ar_schema_path(stage->target->name, stage->is_open ? stage->target->aside : NULL);
+	return ar_schema_path(stage->is_open ? stage->target->stand_in : stage->target->name,
+						  stage->is_open ? stage->target->aside : NULL);
 }
 
 static List *
@@ -278,7 +358,7 @@ aliases(const Stage *stage)
 
 		if (schema->aside == NULL)
 			continue;
-		alias->now = schema->aside;
+		alias->now = stage->is_scratch ? schema->stand_in : schema->aside;
 		alias->name = schema->name;
 		list = lappend(list, alias);
 	}

@@ -196,6 +196,7 @@ extern char *ar_schema_path(const char *target, const char *more);
 extern const char *const ar_schema_read_queries[AR_SCHEMA_KINDS];
 extern const char **ar_schema_attributes(SchemaKind kind, int *count);
 extern void ar_schema_read_dependencies(SchemaModel *model);
+extern char *ar_schema_uses(const SchemaModel *model, Oid schema);
 extern char *ar_schema_acl_default(char object_type);
 extern char *ar_schema_acl_text(Datum acl, Oid owner);
 extern List *ar_schema_acl_change(const char *from, const char *to, const char *on,

@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
 #include "utils/fmgroids.h"
@@ -25,6 +26,7 @@ typedef struct Dependent
 	SchemaObject *object;
 } Dependent;
 
+static SysScanDesc begin_scan(Relation rel, Oid class_id, Oid oid);
 static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object);
 static void add_inherited(SchemaObject *column);
 static void add_need(SchemaObject *object, SchemaObject *need);
@@ -129,18 +131,27 @@ add_inherited(SchemaObject *column)
 	}
 }
 
-static void
-read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object)
+/*
+ * What an object depends on.
+ */
+static SysScanDesc
+begin_scan(Relation rel, Oid class_id, Oid oid)
 {
 	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(class_id));
 	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(oid));
-	scan = systable_beginscan(rel, DependDependerIndexId, true, NULL, 2, keys);
+	return systable_beginscan(rel, DependDependerIndexId, true, NULL, 2, keys);
+}
+
+static void
+read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object)
+{
+	SysScanDesc scan = begin_scan(rel, class_id, oid);
+	HeapTuple	tuple;
+
 	while ((tuple = systable_getnext(scan)) != NULL)
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
@@ -172,6 +183,50 @@ read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *
 			add_need(user, need);
 	}
 	systable_endscan(scan);
+}
+
+/*
+ * Words that say which object of the model uses which one of a schema that is
+ * not in the model; NULL if none does.  Members of extensions do not count.
+ */
+char *
+ar_schema_uses(const SchemaModel *model, Oid schema)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	HASH_SEQ_STATUS sequence;
+	AddressEntry *entry;
+	char	   *found = NULL;
+
+	hash_seq_init(&sequence, model->by_address);
+	while ((entry = hash_seq_search(&sequence)) != NULL)
+	{
+		SysScanDesc scan;
+		HeapTuple	tuple;
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry->address.sub_id != 0)
+			continue;
+		scan = begin_scan(rel, entry->address.class_id, entry->address.oid);
+		while (found == NULL && (tuple = systable_getnext(scan)) != NULL)
+		{
+			Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
+			ObjectAddress used;
+
+			ObjectAddressSubSet(used, depend->refclassid, depend->refobjid, depend->refobjsubid);
+			if (used.classId != NamespaceRelationId && get_object_namespace(&used) == schema &&
+				!OidIsValid(getExtensionOfObject(used.classId, used.objectId)))
+				found = psprintf("%s uses %s of the live one", entry->object->identity,
+								 getObjectDescription(&used, false));
+		}
+		systable_endscan(scan);
+		if (found)
+		{
+			hash_seq_term(&sequence);
+			break;
+		}
+	}
+	table_close(rel, AccessShareLock);
+	return found;
 }
 
 static void
