@@ -113,7 +113,7 @@ extern void ar_autogenerate_execute(const char *statement);
 extern bool ar_autogenerate_is_scope(const Stage *stage, const char *schema);
 extern void ar_autogenerate_stage_needs_owner(const Stage *stage, const DeclaredText *declared,
 											  const DeclaredStatement *statement,
-											  const char *why) pg_attribute_noreturn();
+											  const char *why);
 
 /* autogenerate_rename.c */
 extern void ar_autogenerate_read_hints(DeclaredText *declared);

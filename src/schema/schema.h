@@ -202,6 +202,10 @@ extern char *ar_schema_acl_text(Datum acl, Oid owner);
 extern List *ar_schema_acl_change(const char *from, const char *to, const char *on,
 								  const char *owner);
 
+/* schema_expression.c */
+extern const char *ar_schema_canonical(const char *text);
+extern const char *ar_schema_faithful(const char *text);
+
 /* schema_fingerprint.c */
 extern char *ar_schema_fingerprint(const SchemaModel *model, int first, int last,
 								   const SchemaOptions *options);

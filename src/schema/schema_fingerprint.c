@@ -38,11 +38,14 @@ ar_schema_fingerprint(const SchemaModel *model, int first, int last, const Schem
 		appendBinaryStringInfo(&line, object->identity, strlen(object->identity) + 1);
 		for (int i = 0; i < count; i++)
 		{
+			const char *value;
+
 			if (object->value[i] == NULL || names[i][0] == '_' ||
 				(!options->owners && strcmp(names[i], "owner") == 0))
 				continue;
 			appendBinaryStringInfo(&line, names[i], strlen(names[i]) + 1);
-			appendBinaryStringInfo(&line, object->value[i], strlen(object->value[i]) + 1);
+			value = ar_schema_canonical(object->value[i]);
+			appendBinaryStringInfo(&line, value, strlen(value) + 1);
 		}
 		appendStringInfoChar(&line, '\n');
 		if (pg_cryptohash_update(hash, (uint8 *) line.data, line.len) < 0)

@@ -28,6 +28,7 @@ typedef struct AddressEntry
 
 static uint32 identity_hash(const void *key, Size size);
 static int	identity_match(const void *a, const void *b, Size size);
+static bool same_text(const char *a, const char *b);
 static char *difference(const SchemaObject *a, const SchemaObject *b,
 						const SchemaOptions *options);
 
@@ -168,7 +169,14 @@ ar_schema_same(const SchemaObject *a, const SchemaObject *b, const char *attribu
 	const char *left = ar_schema_value(a, attribute);
 	const char *right = ar_schema_value(b, attribute);
 
-	return left == right || (left && right && strcmp(left, right) == 0);
+	return same_text(left, right);
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && (strcmp(a, b) == 0 ||
+								 strcmp(ar_schema_canonical(a), ar_schema_canonical(b)) == 0));
 }
 
 bool
@@ -221,8 +229,7 @@ difference(const SchemaObject *a, const SchemaObject *b, const SchemaOptions *op
 		const char *left = a->value[i];
 		const char *right = b->value[i];
 
-		if (left == right || (left && right && strcmp(left, right) == 0) || names[i][0] == '_' ||
-			(!options->owners && strcmp(names[i], "owner") == 0))
+		if (names[i][0] == '_' || (!options->owners && strcmp(names[i], "owner") == 0) || same_text(left, right))
 			continue;
 		return psprintf("%s: %s should be \"%s\" and is \"%s\"", a->identity, names[i],
 						left ? left : "", right ? right : "");

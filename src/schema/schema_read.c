@@ -276,6 +276,8 @@ static const char *type_name(Reading *reading, int64 key);
 static char *call_text(Oid function, int nargs, Datum a, Datum b, Datum c);
 static char *index_definition(Reading *reading, Oid index);
 static bool is_default_opclass(Reading *reading, Oid opclass, Oid type);
+static char *constraint_definition(Datum constraint);
+static char *statistics_definition(Oid statistics);
 static char *without_semicolon(char *text);
 static char *relative_definition(Reading *reading, const SchemaObject *object, char *text,
 								 const char *command);
@@ -286,7 +288,7 @@ static char *column_list(Oid relation);
 static char *owner_name(Reading *reading, Oid owner);
 static char *put_names_back(const SchemaSource *source, char *text);
 static Oid	schema_owner(Oid schema);
-static int	compare_options(const ListCell *a, const ListCell *b);
+static int	compare_texts(const ListCell *a, const ListCell *b);
 static int	compare_places(const void *a, const void *b);
 static int	compare_schemas(const ListCell *a, const ListCell *b);
 static int	compare_identities(const ListCell *a, const ListCell *b);
@@ -713,7 +715,7 @@ convert(Reading *reading, const SchemaObject *object, const KindColumn *column, 
 		case CONVERT_ACL:
 			return ar_schema_acl_text(value, owner);
 		case CONVERT_CONSTRAINT:
-			return call_text(F_PG_GET_CONSTRAINTDEF_OID_BOOL, 2, value, pretty, 0);
+			return constraint_definition(value);
 		case CONVERT_INDEX:
 			return index_definition(reading, oid);
 		case CONVERT_TRIGGER:
@@ -730,8 +732,7 @@ convert(Reading *reading, const SchemaObject *object, const KindColumn *column, 
 									   "CREATE OR REPLACE PROCEDURE" : "CREATE OR REPLACE FUNCTION");
 		case CONVERT_STATISTICS:
 			return relative_definition(reading, object,
-									   call_text(F_PG_GET_STATISTICSOBJDEF, 1, value, 0, 0),
-									   "CREATE STATISTICS");
+									   statistics_definition(oid), "CREATE STATISTICS");
 		case CONVERT_SIGNATURE:
 			return call_text(F_PG_GET_FUNCTION_IDENTITY_ARGUMENTS, 1, value, 0, 0);
 		case CONVERT_ARGUMENTS:
@@ -827,9 +828,64 @@ call_text(Oid function, int nargs, Datum a, Datum b, Datum c)
 }
 
 /*
+ * Without needless parentheses, but where they say how conditions are joined.
+ */
+static char *
+constraint_definition(Datum constraint)
+{
+	char	   *text = call_text(F_PG_GET_CONSTRAINTDEF_OID_BOOL, 2, constraint, BoolGetDatum(true), 0);
+
+	if (text &&(strstr(text, " AND ") || strstr(text, " OR ")))
+		text = call_text(F_PG_GET_CONSTRAINTDEF_OID_BOOL, 2, constraint, BoolGetDatum(false), 0);
+	return text;
+}
+
+/*
+ * With the columns in the order of their names, which the server has in that of
+ * the table.
+ */
+static char *
+statistics_definition(Oid statistics)
+{
+	char	   *text = call_text(F_PG_GET_STATISTICSOBJDEF, 1, ObjectIdGetDatum(statistics), 0, 0);
+	char	   *columns = call_text(F_PG_GET_STATISTICSOBJDEF_COLUMNS, 1, ObjectIdGetDatum(statistics), 0, 0);
+	HeapTuple	tuple = SearchSysCache1(STATEXTOID, ObjectIdGetDatum(statistics));
+	Form_pg_statistic_ext form;
+	List	   *names = NIL;
+	StringInfoData before;
+	StringInfoData after;
+	char	   *at;
+	ListCell   *cell;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for statistics object %u", statistics);
+	form = (Form_pg_statistic_ext) GETSTRUCT(tuple);
+	initStringInfo(&before);
+	initStringInfo(&after);
+	for (int i = 0; i < form->stxkeys.dim1; i++)
+	{
+		char	   *name = pstrdup(quote_identifier(get_attname(form->stxrelid, form->stxkeys.values[i], false)));
+
+		appendStringInfo(&before, "%s%s", i ? ", " : "", name);
+		names = lappend(names, name);
+	}
+	ReleaseSysCache(tuple);
+	list_sort(names, compare_texts);
+	foreach(cell, names)
+		appendStringInfo(&after, "%s%s", after.len ? ", " : "", (char *) lfirst(cell));
+	at = strstr(text, psprintf(" ON %s FROM ", columns));
+	if (at == NULL || strncmp(columns, before.data, before.len) != 0)
+		return text;
+
+	memcpy(at + strlen(" ON "), after.data, after.len);
+	return text;
+}
+
+/*
  * What the server's own function returns, which opens the table and searches
  * the operator classes for each column.  Of a btree index of columns alone,
- * without options, there is not more to say than is said here.
+ * without options, there is not more to say than is said here.  Of a predicate,
+ * the parentheses say how conditions are joined.
  */
 static char *
 index_definition(Reading *reading, Oid index)
@@ -842,7 +898,9 @@ index_definition(Reading *reading, Oid index)
 	int2vector *options;
 	bool		isnull;
 	bool		is_plain;
-	StringInfoData text;
+	StringInfoData plain;
+	char	   *definition;
+	Datum		predicate;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index);
@@ -859,10 +917,10 @@ index_definition(Reading *reading, Oid index)
 		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
 		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
 		form->indnatts == form->indnkeyatts && !form->indnullsnotdistinct;
-	initStringInfo(&text);
-	appendStringInfo(&text, "CREATE %sINDEX %s ON ", form->indisunique ? "UNIQUE " : "",
+	initStringInfo(&plain);
+	appendStringInfo(&plain, "CREATE %sINDEX %s ON ", form->indisunique ? "UNIQUE " : "",
 					 quote_identifier(NameStr(((Form_pg_class) GETSTRUCT(class))->relname)));
-	appendStringInfo(&text, "%s USING btree (", relation_name(form->indrelid));
+	appendStringInfo(&plain, "%s USING btree (", relation_name(form->indrelid));
 	ReleaseSysCache(class);
 	for (int i = 0; is_plain && i < form->indnkeyatts; i++)
 	{
@@ -876,16 +934,25 @@ index_definition(Reading *reading, Oid index)
 		attribute = (Form_pg_attribute) GETSTRUCT(column);
 		is_plain = options->values[i] == 0 && collations->values[i] == attribute->attcollation &&
 			is_default_opclass(reading, opclasses->values[i], attribute->atttypid);
-		appendStringInfo(&text, "%s%s", i ? ", " : "", quote_identifier(NameStr(attribute->attname)));
+		appendStringInfo(&plain, "%s%s", i ? ", " : "", quote_identifier(NameStr(attribute->attname)));
 		ReleaseSysCache(column);
 	}
-	ReleaseSysCache(tuple);
-	appendStringInfoChar(&text, ')');
-	if (is_plain)
-		return text.data;
+	appendStringInfoChar(&plain, ')');
+	definition = is_plain ? plain.data : call_text(F_PG_GET_INDEXDEF_OID_INT4_BOOL, 3, ObjectIdGetDatum(index),
+												   Int32GetDatum(0), BoolGetDatum(true));
+	predicate = SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indpred, &isnull);
+	if (!isnull && definition)
+	{
+		Datum		table = ObjectIdGetDatum(form->indrelid);
+		char	   *pretty = call_text(F_PG_GET_EXPR_PG_NODE_TREE_OID_BOOL, 3, predicate, table, BoolGetDatum(true));
 
-	return call_text(F_PG_GET_INDEXDEF_OID_INT4_BOOL, 3, ObjectIdGetDatum(index), Int32GetDatum(0),
-					 BoolGetDatum(true));
+		if (strstr(pretty, " AND ") || strstr(pretty, " OR "))
+			definition = psprintf("%.*s%s", (int) (strlen(definition) - strlen(pretty)), definition,
+								  call_text(F_PG_GET_EXPR_PG_NODE_TREE_OID_BOOL, 3, predicate, table,
+											BoolGetDatum(false)));
+	}
+	ReleaseSysCache(tuple);
+	return definition;
 }
 
 /*
@@ -970,7 +1037,7 @@ option_list(Datum array, const char *prefix, char between)
 	}
 	if (options == NIL)
 		return NULL;
-	list_sort(options, compare_options);
+	list_sort(options, compare_texts);
 	initStringInfo(&list);
 	foreach(cell, options)
 	{
@@ -1101,7 +1168,7 @@ put_names_back(const SchemaSource *source, char *text)
 }
 
 static int
-compare_options(const ListCell *a, const ListCell *b)
+compare_texts(const ListCell *a, const ListCell *b)
 {
 	return strcmp(lfirst(a), lfirst(b));
 }

@@ -11,6 +11,7 @@
 #include "schema/schema.h"
 #include "utils/builtins.h"
 
+static bool is_like_another(const SchemaObject *key);
 static bool is_attached_to(const SchemaObject *key);
 static void create_table(SchemaAction *action, const SchemaObject *table);
 static void create_composite(SchemaAction *action, const SchemaObject *type);
@@ -55,7 +56,7 @@ ar_schema_say(SchemaAction *action, const char *format,...)
 			break;
 		enlargeStringInfo(&text, needed);
 	}
-	action->statements = lappend(action->statements, text.data);
+	action->statements = lappend(action->statements, unconstify(char *, ar_schema_faithful(text.data)));
 }
 
 /*
@@ -220,7 +221,8 @@ ar_schema_is_inline(const SchemaObject *object)
 	if (table->kind != AR_SCHEMA_TABLE || ar_schema_value(table, "bound") ||
 		ar_schema_value(table, "of_type"))
 		return false;
-	if (object->kind == AR_SCHEMA_CONSTRAINT && strstr(ar_schema_value(object, "definition"), " NOT VALID"))
+	if (object->kind == AR_SCHEMA_CONSTRAINT &&
+		(strstr(ar_schema_value(object, "definition"), " NOT VALID") || is_like_another(object)))
 		return false;
 	foreach(cell, object->needs)
 	{
@@ -231,6 +233,30 @@ ar_schema_is_inline(const SchemaObject *object)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Is there another key of the same columns?  CREATE TABLE makes one of both.
+ */
+static bool
+is_like_another(const SchemaObject *key)
+{
+	const char *columns = strchr(ar_schema_value(key, "definition"), '(');
+	ListCell   *cell;
+
+	if (strchr("pux", ar_schema_value(key, "type")[0]) == NULL)
+		return false;
+	foreach(cell, key->parent->parts)
+	{
+		SchemaObject *other = lfirst(cell);
+
+		if (other == key)
+			return false;
+		if (other->kind == AR_SCHEMA_CONSTRAINT && columns && strchr("pux", ar_schema_value(other, "type")[0]) &&
+			strcmp(strchr(ar_schema_value(other, "definition"), '('), columns) == 0)
+			return true;
+	}
+	return false;
 }
 
 static bool
