@@ -192,6 +192,7 @@ typedef struct PrefetchFetch
 	char	   *sql[AR_FETCH_STRATEGIES];	/* NULL where it does not apply */
 	NamedText  *named[AR_FETCH_STRATEGIES];
 	PrefetchStatement *statement[AR_FETCH_STRATEGIES];	/* made when needed */
+	JsonColumn *key_json;		/* how the key is written, without a name */
 	int		   *key_position;	/* of the key in the rows that come back */
 	Oid		   *key_result_type;
 	int			natts;
@@ -291,6 +292,7 @@ extern void ar_prefetch_key_init(KeyTable *table, const KeyShape *shape, MemoryC
 extern void ar_prefetch_key_reset(KeyTable *table);
 extern int	ar_prefetch_key_number_of(KeyTable *table, TupleTableSlot *slot, const int *position,
 									  bool add);
+extern Datum ar_prefetch_key_datum(const KeyTable *table, int number, int column);
 extern void ar_prefetch_key_arrays(const KeyTable *table, int first, Datum *arrays);
 
 /* An integer of 2, 4 or 8 bytes. */
@@ -311,10 +313,20 @@ typedef enum PrefetchOutput
 	AR_PREFETCH_SETS			/* each row once, by path */
 } PrefetchOutput;
 
+/* What sets are made of. */
+typedef struct PrefetchSetRow
+{
+	const PathNode *node;
+	bool		is_link;		/* from the association table of the node */
+	bool		has_key;
+	JsonBuffer	key;
+	JsonBuffer	row;
+} PrefetchSetRow;
+
+/* What was read in one way. */
 typedef struct PrefetchCounts
 {
-	int			strategies;		/* bits, of FetchStrategy */
-	const char *sql;			/* the last that ran */
+	const char *sql;
 	int64		statements;
 	int64		keys;
 	int64		rows;
@@ -374,6 +386,7 @@ typedef struct NodeState
 	bool		bounds_rows;	/* a limit is kept as rows come in */
 	bool		has_inner_child;
 	KeyTable	keys;			/* that the parent's rows have: its groups */
+	int			first_key;		/* of this batch; sets keep those of others */
 	KeyTable	far_keys;		/* that the association's rows have */
 	KeyTable   *identities;		/* of a recursion */
 
@@ -403,8 +416,12 @@ typedef struct NodeState
 	int			far_allocated;
 	int32	   *far_row;
 
-	PrefetchCounts counts;
-	PrefetchCounts link_counts;
+	/* sets: which rows and groups something leads to; NULL: all of them */
+	bool	   *row_reached;
+	bool	   *group_reached;
+
+	PrefetchCounts counts[AR_FETCH_STRATEGIES]; /* the query: the first */
+	PrefetchCounts link_counts[AR_FETCH_STRATEGIES];
 } NodeState;
 
 typedef struct Receiver
@@ -430,7 +447,11 @@ struct PrefetchLoad
 	Receiver	top_receiver;
 	uint64		batch_rows;
 	int64		batches;
-	int			next_row;
+	int			next_row;		/* of the query; sets: of a node */
+	bool		needs_all;		/* sets: one batch */
+	int			next_node;		/* sets */
+	int			next_group;
+	bool		in_links;
 	NodeState **states;			/* by the node's number */
 	int32	   *identities;		/* of the rows being written, by node */
 };
@@ -440,6 +461,15 @@ ar_prefetch_row(const NodeState *state, int number)
 {
 	return (Row *) (state->rows + state->stride * number);
 }
+
+/* prefetch_write.c */
+extern void ar_prefetch_write_columns(const NodeState *state, const Row *row, JsonBuffer *to);
+
+/* prefetch_sets.c: what was read, each row once ------------------------------ */
+
+extern bool ar_prefetch_needs_all(const PrefetchPlan *plan);
+extern void ar_prefetch_reach(PrefetchLoad *load);
+extern bool ar_prefetch_load_next_set(PrefetchLoad *load, PrefetchSetRow *to);
 
 /* prefetch_group.c */
 extern void ar_prefetch_add_row(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,

@@ -84,3 +84,80 @@ END;
 
 COMMENT ON FUNCTION algo_ref.prefetch_query(text, text[], jsonb) IS
   'rows of a query with parameters, each with what the paths lead to, as json';
+
+-- The same rows as sets: those of the query and those that each path leads to,
+-- each of them once.
+--
+-- query, paths  as for algo_ref.prefetch
+-- params        an object with a value for each name, or NULL
+--
+-- Result: path, as dotted names, is empty for the rows of the query.  key is what
+-- the row's parents have in the columns of the foreign key, a value or an array
+-- of several; NULL for the rows of the query.  A path with "!" and the name of an
+-- association table says which rows belong together: key is the parent's, row is
+-- the key of the row at the other side.  What count() counts has a number as its
+-- row.  A recursion ends at its depth, not at a row that is above itself.
+--
+-- Errors: those of algo_ref.prefetch_query.
+CREATE FUNCTION algo_ref.prefetch_sets_query(query text, paths text[], params jsonb DEFAULT NULL)
+RETURNS TABLE (path text, key json, "row" json)
+AS 'MODULE_PATHNAME', 'algo_ref_prefetch_sets_query'
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
+
+COMMENT ON FUNCTION algo_ref.prefetch_sets_query(text, text[], jsonb) IS
+  'rows of a query with parameters and those that paths lead to, each once';
+
+-- The same without parameters; its rows come as they are read.
+--
+-- query, paths  as for algo_ref.prefetch
+--
+-- Result: see algo_ref.prefetch_sets_query.
+--
+-- Errors: those of algo_ref.prefetch.
+CREATE FUNCTION algo_ref.prefetch_sets(query text, VARIADIC paths text[])
+RETURNS TABLE (path text, key json, "row" json)
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
+BEGIN ATOMIC
+  SELECT (s.r).path, (s.r).key, (s.r)."row"
+  FROM (SELECT algo_ref.prefetch_sets_query(query, paths, NULL::pg_catalog.jsonb) AS r OFFSET 0) s;
+END;
+
+COMMENT ON FUNCTION algo_ref.prefetch_sets(text, text[]) IS
+  'rows of a query and those that paths lead to, each once';
+
+-- How rows and what hangs on them are read: runs all of it, and throws the rows
+-- away.
+--
+-- query, paths  as for algo_ref.prefetch
+-- params        an object with a value for each name, or NULL
+--
+-- Result: a row for each relationship, association table and strategy, parents
+-- first: its level and path; the strategy and its SQL; how many statements ran,
+-- for how many keys, and how many rows they gave; milliseconds.  The first row is
+-- the query, the last what it took to put the JSON together.
+--
+-- Errors: those of algo_ref.prefetch_query.
+CREATE FUNCTION algo_ref.prefetch_explain_query(query text, paths text[], params jsonb DEFAULT NULL)
+RETURNS TABLE (level integer, relationship text, strategy text, sql text, statements bigint,
+  keys bigint, "rows" bigint, milliseconds double precision)
+AS 'MODULE_PATHNAME', 'algo_ref_prefetch_explain_query'
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION algo_ref.prefetch_explain_query(text, text[], jsonb) IS
+  'how a query with parameters and paths are read: strategies, keys, rows, time';
+
+-- The same without parameters.
+--
+-- query, paths  as for algo_ref.prefetch
+--
+-- Errors: those of algo_ref.prefetch.
+CREATE FUNCTION algo_ref.prefetch_explain(query text, VARIADIC paths text[])
+RETURNS TABLE (level integer, relationship text, strategy text, sql text, statements bigint,
+  keys bigint, "rows" bigint, milliseconds double precision)
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10
+BEGIN ATOMIC
+  SELECT * FROM algo_ref.prefetch_explain_query(query, paths, NULL::pg_catalog.jsonb);
+END;
+
+COMMENT ON FUNCTION algo_ref.prefetch_explain(text, text[]) IS
+  'how a query and paths are read: strategies, keys, rows, time';

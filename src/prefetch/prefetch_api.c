@@ -7,9 +7,12 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "prefetch/prefetch.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
 
 /* A call that returns one row at a time. */
 typedef struct RowsCall
@@ -18,6 +21,20 @@ typedef struct RowsCall
 	JsonBuffer	row;			/* a json Datum, made again for each row */
 } RowsCall;
 
+/* A call that returns sets. */
+typedef struct SetsCall
+{
+	PrefetchLoad *load;
+	PrefetchSetRow row;
+	Datum	   *paths;			/* by the node's number */
+	Datum	   *link_paths;
+} SetsCall;
+
+static Datum *path_texts(const PrefetchPlan *plan, bool is_link);
+static double explain_fetch(ReturnSetInfo *rsinfo, const PathNode *node,
+							const PrefetchFetch *fetch, const PrefetchCounts *counts);
+static void explain_row(ReturnSetInfo *rsinfo, const PathNode *node, const char *path,
+						const char *strategy, bool has_keys, const PrefetchCounts *counts);
 static PrefetchLoad *begin_load(FunctionCallInfo fcinfo, PrefetchOutput output);
 static char **path_array(ArrayType *array, int *count);
 static void end_load(Datum arg);
@@ -61,6 +78,178 @@ algo_ref_prefetch_rows(PG_FUNCTION_ARGS)
 	UnregisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
 	ar_prefetch_load_end(call->load);
 	SRF_RETURN_DONE(context);
+}
+
+PG_FUNCTION_INFO_V1(algo_ref_prefetch_sets_query);
+
+/*
+ * algo_ref.prefetch_sets_query(query, paths, params)
+ */
+Datum
+algo_ref_prefetch_sets_query(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	FuncCallContext *context;
+	SetsCall   *call;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+		TupleDesc	desc;
+
+		context = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		context->tuple_desc = BlessTupleDesc(desc);
+		call = palloc0(sizeof(SetsCall));
+		ar_prefetch_json_reserve(&call->row.key, 64);
+		ar_prefetch_json_reserve(&call->row.row, 1024);
+		call->load = begin_load(fcinfo, AR_PREFETCH_SETS);
+		call->paths = path_texts(call->load->plan, false);
+		call->link_paths = path_texts(call->load->plan, true);
+		RegisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
+		context->user_fctx = call;
+		MemoryContextSwitchTo(old);
+	}
+	context = SRF_PERCALL_SETUP();
+	call = context->user_fctx;
+	if (ar_prefetch_load_next_set(call->load, &call->row))
+	{
+		PrefetchSetRow *row = &call->row;
+		Datum		values[3];
+		bool		nulls[3] = {false, !row->has_key, false};
+
+		SET_VARSIZE(row->key.data, row->key.length);
+		SET_VARSIZE(row->row.data, row->row.length);
+		values[0] = (row->is_link ? call->link_paths : call->paths)[row->node->number];
+		values[1] = PointerGetDatum(row->key.data);
+		values[2] = PointerGetDatum(row->row.data);
+		SRF_RETURN_NEXT(context, HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values,
+																   nulls)));
+	}
+	UnregisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
+	ar_prefetch_load_end(call->load);
+	SRF_RETURN_DONE(context);
+}
+
+/*
+ * What the rows of each node are called, or those of its association table.
+ */
+static Datum *
+path_texts(const PrefetchPlan *plan, bool is_link)
+{
+	Datum	   *texts = palloc0(sizeof(Datum) * plan->node_count);
+	ListCell   *cell;
+
+	foreach(cell, plan->nodes)
+	{
+		const PathNode *node = lfirst(cell);
+
+		if (!is_link)
+			texts[node->number] = CStringGetTextDatum(node->path);
+		else if (node->link)
+			texts[node->number] = CStringGetTextDatum(psprintf("%s!%s", node->path,
+															   get_rel_name(node->link->table)));
+	}
+	return texts;
+}
+
+PG_FUNCTION_INFO_V1(algo_ref_prefetch_explain_query);
+
+/*
+ * algo_ref.prefetch_explain_query(query, paths, params)
+ */
+Datum
+algo_ref_prefetch_explain_query(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	PrefetchLoad *load;
+	JsonBuffer	row = {0};
+	PrefetchCounts written = {0};
+	double		read = 0;
+	instr_time	start;
+	instr_time	duration;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	load = begin_load(fcinfo, AR_PREFETCH_ROWS);
+	ar_prefetch_json_reserve(&row, 1024);
+	INSTR_TIME_SET_CURRENT(start);
+	while (ar_prefetch_load_next(load, &row))
+	{
+		row.length = 0;
+		written.rows++;
+	}
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, start);
+	written.milliseconds = INSTR_TIME_GET_MILLISEC(duration);
+	ar_prefetch_load_end(load);
+	foreach(cell, load->plan->nodes)
+	{
+		const PathNode *node = lfirst(cell);
+		const NodeState *state = load->states[node->number];
+
+		if (node->parent == NULL)
+		{
+			explain_row(rsinfo, node, NULL, "query", false, &state->counts[0]);
+			read += state->counts[0].milliseconds;
+			continue;
+		}
+		if (node->link)
+			read += explain_fetch(rsinfo, node, node->link, state->link_counts);
+		read += explain_fetch(rsinfo, node, node->fetch, state->counts);
+	}
+	written.milliseconds = Max(written.milliseconds - read, 0);
+	explain_row(rsinfo, load->plan->top, NULL, "write", false, &written);
+	return (Datum) 0;
+}
+
+/*
+ * One row for each strategy by which rows of a table were read, and one if
+ * there was nothing to look up.  Returns how long it took.
+ */
+static double
+explain_fetch(ReturnSetInfo *rsinfo, const PathNode *node, const PrefetchFetch *fetch,
+			  const PrefetchCounts *counts)
+{
+	const char *path = fetch == node->link ?
+	psprintf("%s!%s", node->path, get_rel_name(fetch->table)) : node->path;
+	bool		any = false;
+	double		milliseconds = 0;
+
+	for (int i = 0; i < AR_FETCH_STRATEGIES; i++)
+	{
+		if (counts[i].statements == 0)
+			continue;
+		explain_row(rsinfo, node, path, ar_prefetch_strategy_name(i), true, &counts[i]);
+		milliseconds += counts[i].milliseconds;
+		any = true;
+	}
+	if (!any)
+		explain_row(rsinfo, node, path, "none", true, &counts[0]);
+	return milliseconds;
+}
+
+static void
+explain_row(ReturnSetInfo *rsinfo, const PathNode *node, const char *path, const char *strategy,
+			bool has_keys, const PrefetchCounts *counts)
+{
+	Datum		values[8];
+	bool		nulls[8] = {false};
+
+	values[0] = Int32GetDatum(node->level);
+	nulls[1] = path == NULL;
+	values[1] = path ? CStringGetTextDatum(path) : (Datum) 0;
+	values[2] = CStringGetTextDatum(strategy);
+	nulls[3] = counts->sql == NULL;
+	values[3] = counts->sql ? CStringGetTextDatum(counts->sql) : (Datum) 0;
+	values[4] = Int64GetDatum(counts->statements);
+	nulls[5] = !has_keys;
+	values[5] = Int64GetDatum(counts->keys);
+	values[6] = Int64GetDatum(counts->rows);
+	values[7] = Float8GetDatum(counts->milliseconds);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
 /*

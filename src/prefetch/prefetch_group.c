@@ -152,7 +152,8 @@ ar_prefetch_begin_counts(NodeState *state)
 		state->group_total = resize(state->keys.context, state->group_total,
 									sizeof(int64) * state->group_allocated);
 	}
-	memset(state->group_total, 0, sizeof(int64) * state->keys.count);
+	memset(&state->group_total[state->first_key], 0,
+		   sizeof(int64) * (state->keys.count - state->first_key));
 }
 
 void
@@ -164,7 +165,8 @@ ar_prefetch_begin_candidates(PrefetchLoad *load, NodeState *state)
 		state->candidates = resize(load->context, state->candidates,
 								   sizeof(CandidateGroup) * state->candidate_allocated);
 	}
-	memset(state->candidates, 0, sizeof(CandidateGroup) * state->keys.count);
+	memset(&state->candidates[state->first_key], 0,
+		   sizeof(CandidateGroup) * (state->keys.count - state->first_key));
 	state->arrivals = 0;
 }
 
@@ -254,7 +256,7 @@ cut_candidates(NodeState *state, CandidateGroup *group)
 void
 ar_prefetch_keep_candidates(PrefetchLoad *load, NodeState *state)
 {
-	for (int i = 0; i < state->keys.count; i++)
+	for (int i = state->first_key; i < state->keys.count; i++)
 	{
 		CandidateGroup *group = &state->candidates[i];
 
@@ -284,7 +286,7 @@ ar_prefetch_group_rows(PrefetchLoad *load, NodeState *state)
 		group_linked_rows(load, state);
 	else
 		group_plain_rows(load, state);
-	for (int i = 0; i < groups; i++)
+	for (int i = state->first_key; i < groups; i++)
 	{
 		if (state->group_count[i] == 0)
 			continue;
@@ -319,7 +321,7 @@ make_groups(PrefetchLoad *load, NodeState *state)
 		state->order_allocated = Max(rows + rows / 4, 16);
 		state->order = resize(load->context, state->order, sizeof(int32) * state->order_allocated);
 	}
-	memset(state->group_count, 0, sizeof(int32) * groups);
+	memset(&state->group_count[state->first_key], 0, sizeof(int32) * (groups - state->first_key));
 }
 
 /*
@@ -339,7 +341,7 @@ group_plain_rows(PrefetchLoad *load, NodeState *state)
 		else
 			state->group_count[row->group]++;
 	}
-	for (int i = 0; i < state->keys.count; i++)
+	for (int i = state->first_key; i < state->keys.count; i++)
 	{
 		state->group_start[i] = start;
 		start += state->group_count[i];
@@ -381,7 +383,7 @@ group_linked_rows(PrefetchLoad *load, NodeState *state)
 		if (state->far_row[state->links[i].far_group] >= 0)
 			state->group_count[state->links[i].group]++;
 	}
-	for (int i = 0; i < state->keys.count; i++)
+	for (int i = state->first_key; i < state->keys.count; i++)
 	{
 		state->group_start[i] = start;
 		start += state->group_count[i];

@@ -24,6 +24,7 @@ static void grow_slots(KeyTable *table);
 static inline uint32 hash_integer(int64 key);
 static uint32 hash_datums(const KeyTable *table, const Datum *key);
 static bool equal_datums(const KeyTable *table, const Datum *one, const Datum *other);
+static inline Datum integer_datum(Oid type, int64 value);
 static int	compare_integers(const void *a, const void *b);
 
 /*
@@ -214,6 +215,26 @@ equal_datums(const KeyTable *table, const Datum *one, const Datum *other)
 }
 
 /*
+ * A column of a key.
+ */
+Datum
+ar_prefetch_key_datum(const KeyTable *table, int number, int column)
+{
+	const KeyShape *shape = table->shape;
+
+	if (shape->is_integer)
+		return integer_datum(shape->column[0].type, table->integer[number]);
+	return table->datum[number * shape->count + column];
+}
+
+static inline Datum
+integer_datum(Oid type, int64 value)
+{
+	return type == INT8OID ? Int64GetDatum(value) :
+		type == INT4OID ? Int32GetDatum((int32) value) : Int16GetDatum((int16) value);
+}
+
+/*
  * The keys from number "first" on, as one array for each column; a single
  * integer in ascending order, as index scans want it.
  */
@@ -239,9 +260,7 @@ ar_prefetch_key_arrays(const KeyTable *table, int first, Datum *arrays)
 			if (!sorted)
 				qsort(integers, count, sizeof(int64), compare_integers);
 			for (int k = 0; k < count; k++)
-				values[k] = column->type == INT8OID ? Int64GetDatum(integers[k]) :
-					column->type == INT4OID ? Int32GetDatum((int32) integers[k]) :
-					Int16GetDatum((int16) integers[k]);
+				values[k] = integer_datum(column->type, integers[k]);
 			pfree(integers);
 		}
 		else

@@ -42,7 +42,7 @@
 
 static void forget_load(void *arg);
 static NodeState *begin_state(PrefetchLoad *load, PathNode *node);
-static void reset_state(NodeState *state);
+static void reset_state(PrefetchLoad *load, NodeState *state);
 static void begin_top(PrefetchLoad *load);
 static void load_below(PrefetchLoad *load, NodeState *state);
 static void load_node(PrefetchLoad *load, NodeState *state);
@@ -85,6 +85,7 @@ ar_prefetch_load_begin(PrefetchPlan *plan, Jsonb *values, PrefetchOutput output)
 	MemoryContextRegisterResetCallback(context, &load->unpin);
 	load->values = values;
 	load->output = output;
+	load->needs_all = output == AR_PREFETCH_SETS && ar_prefetch_needs_all(plan);
 	load->batch_context = AllocSetContextCreate(context, "algo_ref prefetch batch",
 												ALLOCSET_DEFAULT_SIZES);
 	load->row_context = AllocSetContextCreate(context, "algo_ref prefetch row",
@@ -122,6 +123,8 @@ static NodeState *
 begin_state(PrefetchLoad *load, PathNode *node)
 {
 	NodeState  *state = palloc0(sizeof(NodeState));
+	MemoryContext key_context = load->output == AR_PREFETCH_SETS ? load->context :
+	load->batch_context;
 
 	state->node = node;
 	state->stride = MAXALIGN(offsetof(Row, below) + sizeof(int32) * node->child_count);
@@ -131,12 +134,11 @@ begin_state(PrefetchLoad *load, PathNode *node)
 	{
 		ar_prefetch_key_init(&state->keys,
 							 node->link ? &node->link->key : &node->fetch->key,
-							 load->context, load->batch_context);
+							 load->context, key_context);
 		if (node->link)
-			ar_prefetch_key_init(&state->far_keys, &node->fetch->key, load->context,
-								 load->batch_context);
+			ar_prefetch_key_init(&state->far_keys, &node->fetch->key, load->context, key_context);
 	}
-	if (node->identity)
+	if (node->identity && load->output == AR_PREFETCH_ROWS)
 	{
 		NodeState  *parent = node->in_chain ? load->states[node->parent->number] : NULL;
 
@@ -146,7 +148,7 @@ begin_state(PrefetchLoad *load, PathNode *node)
 		{
 			state->identities = palloc(sizeof(KeyTable));
 			ar_prefetch_key_init(state->identities, &node->identity_shape, load->context,
-								 load->batch_context);
+								 key_context);
 		}
 	}
 	for (int i = 0; i < node->child_count; i++)
@@ -158,12 +160,21 @@ begin_state(PrefetchLoad *load, PathNode *node)
 	return state;
 }
 
+/*
+ * Nothing is read yet in this batch.  For sets, what has been looked up is not
+ * looked up again.
+ */
 static void
-reset_state(NodeState *state)
+reset_state(PrefetchLoad *load, NodeState *state)
 {
 	state->text.length = 0;
 	state->row_count = 0;
 	state->link_count = 0;
+	if (load->output == AR_PREFETCH_SETS)
+	{
+		state->first_key = state->keys.count;
+		return;
+	}
 	ar_prefetch_key_reset(&state->keys);
 	ar_prefetch_key_reset(&state->far_keys);
 	if (state->identities)
@@ -184,7 +195,8 @@ begin_top(PrefetchLoad *load)
 	ar_prefetch_begin(&load->top, load->plan->top_statement, params,
 					  &load->top_receiver.receiver);
 	rows = load->top.query->plannedstmt->planTree->plan_rows;
-	load->batch_rows = rows <= SMALL_QUERY_ROWS ? SMALL_QUERY_ROWS * 2 : FIRST_BATCH_ROWS;
+	load->batch_rows = load->needs_all ? PG_INT32_MAX :
+		rows <= SMALL_QUERY_ROWS ? SMALL_QUERY_ROWS * 2 : FIRST_BATCH_ROWS;
 }
 
 /*
@@ -212,7 +224,7 @@ ar_prefetch_load_batch(PrefetchLoad *load)
 	}
 	MemoryContextReset(load->batch_context);
 	for (int i = 0; i < load->plan->node_count; i++)
-		reset_state(load->states[i]);
+		reset_state(load, load->states[i]);
 	old = MemoryContextSwitchTo(load->batch_context);
 
 	/* what the query holds on to belongs to the owner it was started with */
@@ -222,9 +234,10 @@ ar_prefetch_load_batch(PrefetchLoad *load)
 	CurrentResourceOwner = owner;
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
-	top->counts.statements = 1;
-	top->counts.rows += top->row_count;
-	top->counts.milliseconds += INSTR_TIME_GET_MILLISEC(duration);
+	top->counts[0].sql = load->plan->query;
+	top->counts[0].statements = 1;
+	top->counts[0].rows += top->row_count;
+	top->counts[0].milliseconds += INSTR_TIME_GET_MILLISEC(duration);
 
 	load->batches++;
 	load->next_row = 0;
@@ -232,6 +245,8 @@ ar_prefetch_load_batch(PrefetchLoad *load)
 		ar_prefetch_load_end(load);
 	if (top->row_count > 0)
 		load_below(load, top);
+	if (load->needs_all)
+		ar_prefetch_reach(load);
 	MemoryContextSwitchTo(old);
 	return top->row_count > 0;
 }
@@ -256,22 +271,26 @@ load_node(PrefetchLoad *load, NodeState *state)
 	if (node->count)
 	{
 		ar_prefetch_begin_counts(state);
-		run_fetch(load, state, node->fetch, &state->keys, 0, receive_count, &state->counts);
+		run_fetch(load, state, node->fetch, &state->keys, state->first_key, receive_count,
+				  state->counts);
 		return;
 	}
 	if (node->link)
 	{
-		run_fetch(load, state, node->link, &state->keys, 0, receive_link, &state->link_counts);
-		run_fetch(load, state, node->fetch, &state->far_keys, 0, receive_row, &state->counts);
+		run_fetch(load, state, node->link, &state->keys, state->first_key, receive_link,
+				  state->link_counts);
+		run_fetch(load, state, node->fetch, &state->far_keys, 0, receive_row, state->counts);
 	}
 	else if (state->bounds_rows)
 	{
 		ar_prefetch_begin_candidates(load, state);
-		run_fetch(load, state, node->fetch, &state->keys, 0, receive_candidate, &state->counts);
+		run_fetch(load, state, node->fetch, &state->keys, state->first_key, receive_candidate,
+				  state->counts);
 		ar_prefetch_keep_candidates(load, state);
 	}
 	else
-		run_fetch(load, state, node->fetch, &state->keys, 0, receive_row, &state->counts);
+		run_fetch(load, state, node->fetch, &state->keys, state->first_key, receive_row,
+				  state->counts);
 	load_below(load, state);
 	ar_prefetch_group_rows(load, state);
 }
@@ -307,7 +326,7 @@ run_fetch(PrefetchLoad *load, NodeState *state, PrefetchFetch *fetch, KeyTable *
 	ar_prefetch_end(&run);
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
-	counts->strategies |= 1 << strategy;
+	counts += strategy;
 	counts->sql = statement->sql;
 	counts->statements++;
 	counts->keys += keys->count - first_key;
@@ -369,7 +388,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	slot_getallattrs(slot);
 	group = ar_prefetch_key_number_of(receiver->keys, slot, state->node->fetch->key_position,
 									  false);
-	if (group < 0)
+	if (group < state->first_key)
 		return true;
 	receiver->rows++;
 	ar_prefetch_add_row(receiver->load, state, slot, group);
@@ -389,7 +408,7 @@ receive_candidate(TupleTableSlot *slot, DestReceiver *self)
 	slot_getallattrs(slot);
 	group = ar_prefetch_key_number_of(receiver->keys, slot, state->node->fetch->key_position,
 									  false);
-	if (group < 0)
+	if (group < state->first_key)
 		return true;
 	receiver->rows++;
 	ar_prefetch_add_candidate(receiver->load, state, slot, group);

@@ -1197,6 +1197,7 @@ make_fetch(PathNode *node, Oid table, Oid near_table, const AttrNumber *near_col
 
 	fetch->table = table;
 	key_shape(&fetch->key, near_table, near_columns, key_count);
+	fetch->key_json = palloc0(sizeof(JsonColumn) * key_count);
 	fetch->key_position = palloc(sizeof(int) * key_count);
 	fetch->key_result_type = palloc(sizeof(Oid) * key_count);
 	for (int i = 0; i < key_count; i++)
@@ -1225,6 +1226,8 @@ make_fetch(PathNode *node, Oid table, Oid near_table, const AttrNumber *near_col
 					errmsg("a key of type %s cannot be followed",
 						   format_type_be(fetch->key.column[i].type)));
 		fetch->key_result_type[i] = type;
+		ar_prefetch_json_column(&fetch->key_json[i], "", fetch->key.column[i].type, 0, false);
+		fetch->key_json[i].prefix_length = 0;
 		fetch->key_position[i] = count_join ? i : position_of(set, columns[i]);
 		texts[i] = operator_text(operator_oid);
 	}

@@ -47,10 +47,7 @@ write_row(PrefetchLoad *load, const NodeState *state, const Row *row, JsonBuffer
 	const PathNode *node = state->node;
 
 	load->identities[node->number] = row->identity;
-	if (node->bare)
-		ar_prefetch_json_bytes(to, "{", 1);
-	else
-		ar_prefetch_json_bytes(to, state->text.data + row->start, row->length);
+	ar_prefetch_write_columns(state, row, to);
 	for (int i = 0; i < node->child_count; i++)
 	{
 		const PathNode *child = node->child[i];
@@ -60,6 +57,18 @@ write_row(PrefetchLoad *load, const NodeState *state, const Row *row, JsonBuffer
 		write_child(load, child, row->below[i], to);
 	}
 	ar_prefetch_json_bytes(to, "}", 1);
+}
+
+/*
+ * Append a row's own columns, without the closing brace.
+ */
+void
+ar_prefetch_write_columns(const NodeState *state, const Row *row, JsonBuffer *to)
+{
+	if (state->node->bare)
+		ar_prefetch_json_bytes(to, "{", 1);
+	else
+		ar_prefetch_json_bytes(to, state->text.data + row->start, row->length);
 }
 
 static void
