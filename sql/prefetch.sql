@@ -42,6 +42,17 @@ SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'posts(id).
 -- recursion, which ends at a row that is above itself
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'manager*4(name)');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'users*2(id)');
+-- several recursions from one row, through keys to different columns
+CREATE TABLE part (id int PRIMARY KEY, code text UNIQUE, kit int REFERENCES part, spare text REFERENCES part (code));
+INSERT INTO part VALUES (1, 'a', NULL, 'b'), (2, 'b', 1, 'c'), (3, 'c', 2, 'a');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM part ORDER BY id', 'kit*3(id)', 'spare*3(id)', 'k:kit(id).spare*2(id)');
+-- what inherits is read, too; what an association says twice comes once
+CREATE TABLE old_posts () INHERITS (posts);
+INSERT INTO old_posts VALUES (100, 1, 'old', 0);
+CREATE TABLE likes (user_id int REFERENCES users, post_id int REFERENCES posts, day date, PRIMARY KEY (user_id, post_id, day));
+INSERT INTO likes VALUES (1, 2, '2020-01-01'), (1, 2, '2020-01-02'), (1, 1, '2020-01-01'), (2, 2, '2020-01-01');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'posts!posts_user_id_fkey(id)', 'liked:posts!likes(id)', 'likers:posts!likes.count()');
+DROP TABLE old_posts, likes;
 -- parameters
 SELECT * FROM algo_ref.prefetch_query('SELECT id FROM users WHERE id = ANY (:ids) ORDER BY id', '{posts(id; where: views > :least)}', '{"ids": [1, 2], "least": 20}');
 SELECT * FROM algo_ref.prefetch_query('SELECT :text AS t', '{}', '{"text": "'' || (SELECT secret) || ''"}');

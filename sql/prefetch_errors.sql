@@ -20,6 +20,7 @@ SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(order: no
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(limit: x)');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id*3');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id*1000');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'manager!inner*3');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM posts', 'user.count()');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id', 'posts!editor_id');
 SELECT * FROM algo_ref.prefetch('SELECT id, name AS posts FROM users', 'posts!user_id');
@@ -54,6 +55,21 @@ SELECT * FROM algo_ref.prefetch_query('SELECT id FROM users WHERE id = :id', '{}
 SELECT * FROM algo_ref.prefetch('SELECT id, 1 / (id - 2) AS x FROM generate_series(1, 3) id', VARIADIC '{}');
 SELECT count(*) FROM pg_cursors;
 SELECT to_regclass('users') IS NOT NULL AS still_there;
+
+-- rights do not depend on whether there is something to read
+CREATE ROLE regress_algo_ref_reader;
+GRANT USAGE ON SCHEMA blog, algo_ref TO regress_algo_ref_reader;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref TO regress_algo_ref_reader;
+GRANT SELECT ON users TO regress_algo_ref_reader;
+GRANT SELECT (id, user_id) ON posts TO regress_algo_ref_reader;
+SET ROLE regress_algo_ref_reader;
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE false', 'posts!user_id');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE false', 'posts!user_id(id)');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE false', 'posts!user_id(id).editor');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE false', 'posts!editor_id.count()');
+RESET ROLE;
+DROP OWNED BY regress_algo_ref_reader;
+DROP ROLE regress_algo_ref_reader;
 
 SET client_min_messages = warning;
 DROP SCHEMA blog CASCADE;

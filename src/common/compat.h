@@ -79,6 +79,17 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #endif
 
 /*
+ * 16 took what is to be checked out of the range table.
+ */
+#include "executor/executor.h"
+
+#if PG_VERSION_NUM < 160000
+#define ar_check_permissions(planned) ExecCheckRTPerms((planned)->rtable, true)
+#else
+#define ar_check_permissions(planned) ExecCheckPermissions((planned)->rtable, (planned)->permInfos, true)
+#endif
+
+/*
  * 18 replaced pg_attribute_noreturn(), which stands behind a declaration, by
  * pg_noreturn, which stands before it.
  */

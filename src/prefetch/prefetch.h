@@ -88,6 +88,7 @@ extern ParamListInfo ar_prefetch_parameters(const PrefetchStatement *statement,
 extern void ar_prefetch_begin(PrefetchRun *run, PrefetchStatement *statement,
 							  ParamListInfo params, DestReceiver *receiver);
 extern void ar_prefetch_end(PrefetchRun *run);
+extern void ar_prefetch_check_rights(PrefetchStatement *statement);
 extern bool ar_prefetch_scans_whole_table(PrefetchStatement *statement);
 
 /* prefetch_json.c: values as row_to_json() writes them ---------------------- */

@@ -26,6 +26,8 @@ static void keep_sort_values(PrefetchLoad *load, NodeState *state, TupleTableSlo
 							 Datum *values, bool *isnull);
 static int	compare_values(const PathNode *node, const Datum *values, const bool *isnull,
 						   const Datum *other_values, const bool *other_isnull);
+static int	drop_repeated(NodeState *state, int32 *rows, int count);
+static int	compare_numbers(const void *a, const void *b);
 static int	compare_rows(const void *a, const void *b, void *arg);
 static int	compare_candidates(const void *a, const void *b, void *arg);
 static void cut_candidates(NodeState *state, CandidateGroup *group);
@@ -296,6 +298,9 @@ ar_prefetch_group_rows(PrefetchLoad *load, NodeState *state)
 		{
 			if (state->group_count[i] > 1)
 				sort_group(state, &state->order[state->group_start[i]], state->group_count[i]);
+			if (node->link && node->relationship->repeats)
+				state->group_count[i] = drop_repeated(state, &state->order[state->group_start[i]],
+													  state->group_count[i]);
 			if (node->limit >= 0 && state->group_count[i] > node->limit)
 				state->group_count[i] = (int32) node->limit;
 		}
@@ -453,6 +458,33 @@ sort_group(NodeState *state, int32 *rows, int count)
 		}
 		rows[to] = row;
 	}
+}
+
+/*
+ * Keep each row of a sorted group once; returns how many they are.
+ */
+static int
+drop_repeated(NodeState *state, int32 *rows, int count)
+{
+	int			kept = 1;
+
+	if (!state->keeps_order)
+		qsort(rows, count, sizeof(int32), compare_numbers);
+	for (int i = 1; i < count; i++)
+	{
+		if (rows[i] != rows[kept - 1])
+			rows[kept++] = rows[i];
+	}
+	return kept;
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	int32		one = *(const int32 *) a;
+	int32		other = *(const int32 *) b;
+
+	return one < other ? -1 : one > other;
 }
 
 static int

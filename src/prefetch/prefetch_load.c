@@ -57,6 +57,7 @@ static bool receive_candidate(TupleTableSlot *slot, DestReceiver *self);
 static bool receive_link(TupleTableSlot *slot, DestReceiver *self);
 static bool receive_count(TupleTableSlot *slot, DestReceiver *self);
 static void receiver_startup(DestReceiver *self, int operation, TupleDesc desc);
+static void check_rights(PrefetchPlan *plan, PathNode *node, PrefetchFetch *fetch);
 static void receiver_shutdown(DestReceiver *self);
 static void init_receiver(Receiver *receiver, PrefetchLoad *load, NodeState *state,
 						  bool (*receive) (TupleTableSlot *, DestReceiver *));
@@ -99,8 +100,27 @@ ar_prefetch_load_begin(PrefetchPlan *plan, Jsonb *values, PrefetchOutput output)
 		load->states[node->number] = begin_state(load, node);
 	}
 	begin_top(load);
+	foreach(cell, plan->nodes)
+	{
+		PathNode   *node = lfirst(cell);
+
+		check_rights(plan, node, node->link);
+		check_rights(plan, node, node->fetch);
+	}
 	MemoryContextSwitchTo(old);
 	return load;
+}
+
+/*
+ * Whether the caller may read a table does not depend on whether there is a row
+ * to look up in it.
+ */
+static void
+check_rights(PrefetchPlan *plan, PathNode *node, PrefetchFetch *fetch)
+{
+	if (fetch)
+		ar_prefetch_check_rights(ar_prefetch_fetch_statement(plan, node, fetch, fetch->sql[AR_FETCH_INDEX] ?
+															 AR_FETCH_INDEX : AR_FETCH_JOIN_FEW));
 }
 
 /*

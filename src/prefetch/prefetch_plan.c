@@ -97,6 +97,8 @@ static void write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *co
 					  int64 limit, const char *count_join);
 static void check_condition(PathStep *step, Oid table);
 static List *full_order(PathNode *node, Oid table);
+static const AttrNumber *identity_columns(const PathNode *node, int *count);
+static void check_identity(const PathNode *node, const PathNode *other);
 static AttrNumber *primary_key(Oid table, int *count);
 static bool index_covers(Oid table, const AttrNumber *columns, int count, List *order);
 static double estimate_rows_per_key(Oid table, const AttrNumber *columns, int count, double rows);
@@ -104,7 +106,6 @@ static double estimate_rows(Oid table);
 static void need_column(ColumnSet *set, AttrNumber column);
 static int	position_of(const ColumnSet *set, AttrNumber column);
 static char *qualified_name(Oid table);
-static const char *only(Oid table);
 static char *operator_text(Oid operator_oid);
 static bool is_integer(Oid type);
 static const AttrNumber *near_columns(const Relationship *r);
@@ -398,6 +399,13 @@ expand_recursion(PathNode *node)
 		List	   *below = node->children;
 		PathNode   *level = node;
 
+		if (node->step->inner)
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("relationship \"%s\" is followed again and again, and cannot be inner", node->step->name),
+					errdetail("The path is \"%s\".", node->step->path),
+					errhint("A condition of the query, or of the step before, says which rows have one."));
+
 		node->in_chain = true;
 		node->chain_length = 1;
 		for (int i = 1; i < node->step->depth; i++)
@@ -523,14 +531,8 @@ plan_top(PrefetchPlan *plan)
 			top->child_position[i][k] = top_column(source, near[k], query, select, &added, visible);
 		if (child->in_chain)
 		{
-			const AttrNumber *identity = child->relationship->key->target_column;
+			const AttrNumber *identity = identity_columns(child, &count);
 
-			if (child->relationship->table != child->relationship->target)
-				ereport(ERROR,
-						errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("relationship \"%s\" does not lead back to its own table",
-							   child->step->name),
-						errdetail("The path is \"%s\".", child->step->path));
 			top->identity = palloc(sizeof(int) * count);
 			for (int k = 0; k < count; k++)
 				top->identity[k] = top_column(source, identity[k], query, select, &added, visible);
@@ -844,6 +846,8 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 	List	   *columns = NIL;
 	List	   *column_names = NIL;
 	List	   *order;
+	const AttrNumber *identity = NULL;
+	int			identity_count = 0;
 	ListCell   *cell;
 	int			i;
 
@@ -905,24 +909,15 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 		child->relationship = unconstify(Relationship *,
 										 ar_relationship_resolve(r->target, child->step->name,
 																 child->step->pin));
-		if (child->in_chain && child->relationship->table != child->relationship->target)
-			ereport(ERROR,
-					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("relationship \"%s\" does not lead back to its own table",
-						   child->step->name),
-					errdetail("The path is \"%s\".", child->step->path));
+		if (child->in_chain)
+			identity = identity_columns(child, &identity_count);
 		for (int k = 0; k < child->relationship->key->key_count; k++)
-		{
 			need_column(&set, near_columns(child->relationship)[k]);
-			if (child->in_chain)
-				need_column(&set, child->relationship->key->target_column[k]);
-		}
 	}
 	if (node->in_chain)
-	{
-		for (int k = 0; k < r->key->key_count; k++)
-			need_column(&set, r->key->target_column[k]);
-	}
+		identity = identity_columns(node, &identity_count);
+	for (int k = 0; k < identity_count; k++)
+		need_column(&set, identity[k]);
 	order = node->to_one || node->count ? NIL : full_order(node, r->target);
 	foreach(cell, order)
 		need_column(&set, get_attnum(r->target, ((PathOrder *) lfirst(cell))->column));
@@ -947,7 +942,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 				appendStringInfo(&join, "%s%s", i ? ", " : "",
 								 quote_identifier(get_attname(far->target, far->target_column[i],
 															  false)));
-			appendStringInfo(&join, " FROM %s%s", only(far->target), qualified_name(far->target));
+			appendStringInfo(&join, " FROM %s", qualified_name(far->target));
 			if (step->where)
 				appendStringInfo(&join, " WHERE (%s\n)", step->where);
 			appendStringInfo(&join, ") f WHERE ");
@@ -1022,21 +1017,13 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 		node->child_position[i] = palloc(sizeof(int) * below->key->key_count);
 		for (int k = 0; k < below->key->key_count; k++)
 			node->child_position[i][k] = position_of(&set, near_columns(below)[k]);
-		if (node->child[i]->in_chain && node->identity == NULL)
-		{
-			node->identity = palloc(sizeof(int) * below->key->key_count);
-			for (int k = 0; k < below->key->key_count; k++)
-				node->identity[k] = position_of(&set, below->key->target_column[k]);
-			key_shape(&node->identity_shape, r->target, below->key->target_column,
-					  below->key->key_count);
-		}
 	}
-	if (node->in_chain && node->identity == NULL)
+	if (identity)
 	{
-		node->identity = palloc(sizeof(int) * r->key->key_count);
-		for (int k = 0; k < r->key->key_count; k++)
-			node->identity[k] = position_of(&set, r->key->target_column[k]);
-		key_shape(&node->identity_shape, r->target, r->key->target_column, r->key->key_count);
+		node->identity = palloc(sizeof(int) * identity_count);
+		for (int k = 0; k < identity_count; k++)
+			node->identity[k] = position_of(&set, identity[k]);
+		key_shape(&node->identity_shape, r->target, identity, identity_count);
 	}
 	copy_order(node, r->target, order, &set);
 	plan_below(plan, node);
@@ -1049,8 +1036,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 static void
 check_condition(PathStep *step, Oid table)
 {
-	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s%s WHERE (%s\n)",
-														  only(table), qualified_name(table),
+	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s WHERE (%s\n)", qualified_name(table),
 														  step->where));
 	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
 	int			count = named->count;
@@ -1263,7 +1249,7 @@ write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char 
 	for (int i = 0; i < set->count; i++)
 		appendStringInfo(&child, "%s%s", i ? ", " : "SELECT ",
 						 quote_identifier(get_attname(fetch->table, set->column[i], false)));
-	appendStringInfo(&child, " FROM %s%s", only(fetch->table), qualified_name(fetch->table));
+	appendStringInfo(&child, " FROM %s", qualified_name(fetch->table));
 	if (where)
 		appendStringInfo(&child, " WHERE (%s\n)", where);
 	if (count_join)
@@ -1271,7 +1257,17 @@ write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char 
 		for (int i = 0; i < key->count; i++)
 			appendStringInfo(&target, "c.%s, ",
 							 quote_identifier(get_attname(fetch->table, columns[i], false)));
-		appendStringInfoString(&target, "pg_catalog.count(*)");
+		if (node->relationship->repeats)
+		{
+			const ForeignKey *far = node->relationship->far_key;
+
+			appendStringInfoString(&target, "pg_catalog.count(DISTINCT ROW(");
+			for (int i = 0; i < far->key_count; i++)
+				appendStringInfo(&target, "%sc.%s", i ? ", " : "", quote_identifier(far->column_name[i]));
+			appendStringInfoString(&target, "))");
+		}
+		else
+			appendStringInfoString(&target, "pg_catalog.count(*)");
 		fetch->natts = key->count + 1;
 	}
 	else
@@ -1389,6 +1385,50 @@ ar_prefetch_strategy_name(FetchStrategy strategy)
 	"probe per parent"};
 
 	return names[strategy];
+}
+
+/*
+ * The columns that tell the rows of a recursion apart: the primary key, which
+ * all recursions of a table share, or what its foreign key refers to.
+ */
+static const AttrNumber *
+identity_columns(const PathNode *node, int *count)
+{
+	const Relationship *r = node->relationship;
+	const AttrNumber *columns;
+
+	if (r->table != r->target)
+		ereport(ERROR,
+				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("relationship \"%s\" does not lead back to its own table", node->step->name),
+				errdetail("The path is \"%s\".", node->step->path));
+	columns = primary_key(r->target, count);
+	if (columns)
+		return columns;
+	for (const PathNode *other = node->parent; other; other = other->parent)
+		check_identity(node, other);
+	for (int i = 0; i < node->parent->child_count; i++)
+		check_identity(node, node->parent->child[i]);
+	*count = r->key->key_count;
+	return r->key->target_column;
+}
+
+/*
+ * Recursions that meet have to tell rows apart by the same columns.
+ */
+static void
+check_identity(const PathNode *node, const PathNode *other)
+{
+	const ForeignKey *key = node->relationship->key;
+
+	if (other->in_chain && other->relationship &&
+		(other->relationship->key->key_count != key->key_count ||
+		 memcmp(other->relationship->key->target_column, key->target_column,
+				sizeof(AttrNumber) * key->key_count) != 0))
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("\"%s\" and \"%s\" cannot both be followed again and again", other->name, node->name),
+				errdetail("Their foreign keys refer to different columns of a table that has no primary key."));
 }
 
 static AttrNumber *
@@ -1563,16 +1603,6 @@ qualified_name(Oid table)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
 									  get_rel_name(table));
-}
-
-/*
- * A foreign key knows nothing of tables that inherit from its own; partitions
- * are another matter.
- */
-static const char *
-only(Oid table)
-{
-	return get_rel_relkind(table) == RELKIND_RELATION ? "ONLY " : "";
 }
 
 static char *

@@ -196,6 +196,18 @@ ar_prefetch_end(PrefetchRun *run)
 }
 
 /*
+ * Raise the server's error if the caller may not read what a statement reads.
+ */
+void
+ar_prefetch_check_rights(PrefetchStatement *statement)
+{
+	CachedPlan *plan = GetCachedPlan(statement->source, NULL, CurrentResourceOwner, NULL);
+
+	(void) ar_check_permissions(linitial_node(PlannedStmt, plan->stmt_list));
+	ReleaseCachedPlan(plan, CurrentResourceOwner);
+}
+
+/*
  * Does the plan for all keys read a table from end to end?  With an array of
  * unknown length that compares every row with every key.
  */

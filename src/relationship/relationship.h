@@ -45,6 +45,8 @@ typedef struct Relationship
 	char	   *alias;			/* declared name, or NULL */
 	ForeignKey *key;			/* the foreign key at the near table */
 	ForeignKey *far_key;		/* many-to-many: from association to target */
+	bool		repeats;		/* several rows of the association may lead
+								 * from one row to the same other one */
 } Relationship;
 
 typedef struct TableRelationships

@@ -22,6 +22,7 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "relationship/relationship.h"
 #include "utils/fmgroids.h"
@@ -210,6 +211,7 @@ add(TableRelationships *table, RelationshipKind kind, ForeignKey *key, ForeignKe
 	{
 		result->target = far_key->target;
 		result->target_name = far_key->target_name;
+		result->repeats = has_subclass(key->table) || !in_unique_key(key->table, key, far_key, true);
 	}
 	else if (kind == AR_MANY_TO_ONE)
 	{
@@ -405,7 +407,8 @@ in_unique_key(Oid table, const ForeignKey *key, const ForeignKey *other, bool ex
 		if (fits && exactly)
 		{
 			for (int i = 0; i < index->indnkeyatts && fits; i++)
-				fits = columns_contain(key->column, key->key_count, index->indkey.values[i]);
+				fits = columns_contain(key->column, key->key_count, index->indkey.values[i]) ||
+					(other && columns_contain(other->column, other->key_count, index->indkey.values[i]));
 		}
 		else if (fits)
 		{
