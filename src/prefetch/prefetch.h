@@ -130,6 +130,7 @@ extern void ar_prefetch_json_column(JsonColumn *column, const char *name, Oid ty
 									int position, bool first);
 extern void ar_prefetch_json_value(JsonBuffer *buffer, JsonColumn *column, Datum value,
 								   bool isnull);
+extern bool ar_prefetch_json_allocates(const JsonColumn *column);
 extern void ar_prefetch_json_string(JsonBuffer *buffer, const char *text, Size length);
 extern void ar_prefetch_json_reserve(JsonBuffer *buffer, Size more);
 
@@ -230,8 +231,13 @@ typedef struct PathNode
 	int		   *identity;		/* in_chain or its parent: key of the row */
 	KeyShape	identity_shape;
 
+	bool		as_text;		/* several parents may share a row: it is
+								 * written once */
+	int			needed;			/* columns from the first on that have to be
+								 * known when a row comes in */
 	int			json_count;
 	JsonColumn *json;
+	bool		json_allocates; /* writing a row may leave memory behind */
 	int			sort_count;
 	int		   *sort_position;
 	SortSupportData *sort;
@@ -347,8 +353,8 @@ extern bool ar_prefetch_load_next(PrefetchLoad *load, JsonBuffer *row);
 
 typedef struct Row
 {
-	Size		start;			/* of its JSON in the node's text, without "}" */
-	uint32		length;
+	void	   *data;			/* a MinimalTuple; as_text: JSON without "}" */
+	uint32		length;			/* of the JSON */
 	int32		group;			/* number of the key by which it was found */
 	int32		identity;		/* in a recursion */
 	int32		below[FLEXIBLE_ARRAY_MEMBER];	/* for each child, its group
@@ -391,7 +397,7 @@ typedef struct NodeState
 	KeyTable	far_keys;		/* that the association's rows have */
 	KeyTable   *identities;		/* of a recursion */
 
-	JsonBuffer text;
+	TupleTableSlot *slot;		/* for rows that are kept as tuples */
 	Size		stride;
 	int			row_count;
 	int			row_allocated;
@@ -405,7 +411,6 @@ typedef struct NodeState
 	int			candidate_allocated;
 	CandidateGroup *candidates;
 	int64		arrivals;
-	TupleTableSlot *candidate_slot;
 
 	/* groups: rows, as numbers, in order */
 	int			group_allocated;
@@ -444,6 +449,11 @@ struct PrefetchLoad
 	Jsonb	   *values;
 	PrefetchOutput output;
 	bool		is_done;		/* the query has no more rows */
+	JsonBuffer text;			/* of one row */
+	char	   *room;			/* what is left of the last block */
+	Size		room_left;
+	Size		room_bytes;		/* of all blocks of the batch */
+	TupleTableSlot *virtual_slot;
 	PrefetchRun top;
 	Receiver	top_receiver;
 	uint64		batch_rows;
@@ -464,7 +474,8 @@ ar_prefetch_row(const NodeState *state, int number)
 }
 
 /* prefetch_write.c */
-extern void ar_prefetch_write_columns(const NodeState *state, const Row *row, JsonBuffer *to);
+extern void ar_prefetch_write_columns(PrefetchLoad *load, const NodeState *state,
+									  const Row *row, JsonBuffer *to);
 
 /* prefetch_sets.c: what was read, each row once ------------------------------ */
 

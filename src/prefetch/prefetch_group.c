@@ -18,9 +18,18 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
+/* how much memory is asked for at a time */
+#define ROOM_BLOCK ((Size) 32 * 1024)
+
 /* groups up to this size are sorted by insertion */
 #define SMALL_GROUP 8
 
+static void write_text(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot);
+static void make_slot(PrefetchLoad *load, NodeState *state, TupleDesc desc);
+static Row *add_keys(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, int group);
+static MinimalTuple keep_tuple(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
+							   bool is_candidate);
+static void *get_room(PrefetchLoad *load, Size size);
 static Row *new_row(PrefetchLoad *load, NodeState *state);
 static void keep_sort_values(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
 							 Datum *values, bool *isnull);
@@ -38,38 +47,156 @@ static void sort_group(NodeState *state, int32 *rows, int count);
 static void *resize(MemoryContext context, void *array, Size size);
 
 /*
- * Write a row's columns and take the keys that it has for what is below.
+ * Take a row in, whose first "needed" columns are known, with the keys that it
+ * has for what is below.  A row that has only one parent is kept as a tuple.
  */
 void
 ar_prefetch_add_row(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, int group)
 {
 	PathNode   *node = state->node;
-	Row		   *row = new_row(load, state);
+	Row		   *row;
+
+	if (node->as_text)
+	{
+		load->text.length = 0;
+		write_text(load, state, slot);
+		row = add_keys(load, state, slot, group);
+		row->length = (uint32) load->text.length;
+		row->data = memcpy(get_room(load, row->length), load->text.data, row->length);
+		return;
+	}
+	row = add_keys(load, state, slot, group);
+	row->data = keep_tuple(load, state, slot, false);
+}
+
+static void
+write_text(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot)
+{
+	PathNode   *node = state->node;
 	MemoryContext old = MemoryContextSwitchTo(load->row_context);
 
-	row->group = group;
-	row->start = state->text.length;
 	for (int i = 0; i < node->json_count; i++)
 	{
 		JsonColumn *column = &node->json[i];
 
-		ar_prefetch_json_value(&state->text, column, slot->tts_values[column->position],
+		ar_prefetch_json_value(&load->text, column, slot->tts_values[column->position],
 							   slot->tts_isnull[column->position]);
 	}
-	row->length = (uint32) (state->text.length - row->start);
+	MemoryContextSwitchTo(old);
+	if (node->json_allocates)
+		MemoryContextReset(load->row_context);
+}
+
+/*
+ * A new row with its place and its keys, but without its columns.
+ */
+static Row *
+add_keys(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, int group)
+{
+	PathNode   *node = state->node;
+	Row		   *row = new_row(load, state);
+
+	row->group = group;
 	for (int i = 0; i < node->child_count; i++)
 		row->below[i] = ar_prefetch_key_number_of(&load->states[node->child[i]->number]->keys,
 												  slot, node->child_position[i], true);
 	row->identity = state->identities == NULL ? -1 :
 		ar_prefetch_key_number_of(state->identities, slot, node->identity, true);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(load->row_context);
 	if (state->keeps_order)
 	{
 		Size		at = (Size) (state->row_count - 1) * node->sort_count;
 
 		keep_sort_values(load, state, slot, &state->sort[at], &state->sort_isnull[at]);
 	}
+	return row;
+}
+
+static void
+make_slot(PrefetchLoad *load, NodeState *state, TupleDesc desc)
+{
+	MemoryContext old = MemoryContextSwitchTo(load->context);
+
+	state->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(desc), &TTSOpsMinimalTuple);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Copy a row as it stands in its table, where it does.  That of a candidate can
+ * be freed.
+ */
+static MinimalTuple
+keep_tuple(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, bool is_candidate)
+{
+	MemoryContext old;
+	MinimalTuple formed;
+	MinimalTuple kept;
+
+	if (unlikely(state->slot == NULL))
+		make_slot(load, state, slot->tts_tupleDescriptor);
+	if (TTS_IS_BUFFERTUPLE(slot) || TTS_IS_HEAPTUPLE(slot))
+	{
+		HeapTuple	tuple = ((HeapTupleTableSlot *) slot)->tuple;
+
+		/* a shorter one lacks columns that were added to its table later */
+		if (tuple && HeapTupleHeaderGetNatts(tuple->t_data) >= slot->tts_tupleDescriptor->natts)
+		{
+			uint32		length = tuple->t_len - MINIMAL_TUPLE_OFFSET;
+
+			kept = is_candidate ? MemoryContextAllocHuge(load->batch_context, length) :
+				get_room(load, length);
+			memcpy(kept, (char *) tuple->t_data + MINIMAL_TUPLE_OFFSET, length);
+			kept->t_len = length;
+			return kept;
+		}
+	}
+	slot_getallattrs(slot);
+	old = MemoryContextSwitchTo(load->row_context);
+	if (TTS_IS_VIRTUAL(slot))
+		formed = ExecCopySlotMinimalTuple(slot);
+	else
+	{
+		TupleTableSlot *copy = MakeSingleTupleTableSlot(slot->tts_tupleDescriptor,
+														&TTSOpsVirtual);
+
+		memcpy(copy->tts_values, slot->tts_values,
+			   sizeof(Datum) * slot->tts_tupleDescriptor->natts);
+		memcpy(copy->tts_isnull, slot->tts_isnull,
+			   sizeof(bool) * slot->tts_tupleDescriptor->natts);
+		formed = ExecCopySlotMinimalTuple(ExecStoreVirtualTuple(copy));
+		ExecDropSingleTupleTableSlot(copy);
+	}
+	MemoryContextSwitchTo(old);
+	kept = is_candidate ? MemoryContextAllocHuge(load->batch_context, formed->t_len) :
+		get_room(load, formed->t_len);
+	memcpy(kept, formed, formed->t_len);
+	MemoryContextReset(load->row_context);
+	return kept;
+}
+
+/*
+ * Memory that lasts for the batch.
+ */
+static void *
+get_room(PrefetchLoad *load, Size size)
+{
+	char	   *result;
+
+	size = MAXALIGN(size);
+	if (unlikely(size > load->room_left))
+	{
+		if (size > ROOM_BLOCK / 4)
+		{
+			load->room_bytes += size;
+			return MemoryContextAllocHuge(load->batch_context, size);
+		}
+		load->room = MemoryContextAlloc(load->batch_context, ROOM_BLOCK);
+		load->room_left = ROOM_BLOCK;
+		load->room_bytes += ROOM_BLOCK;
+	}
+	result = load->room;
+	load->room += size;
+	load->room_left -= size;
+	return result;
 }
 
 static Row *
@@ -185,13 +312,6 @@ ar_prefetch_add_candidate(PrefetchLoad *load, NodeState *state, TupleTableSlot *
 
 	if (node->limit == 0)
 		return;
-	if (state->candidate_slot == NULL)
-	{
-		old = MemoryContextSwitchTo(load->context);
-		state->candidate_slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(slot->tts_tupleDescriptor),
-														 &TTSOpsMinimalTuple);
-		MemoryContextSwitchTo(old);
-	}
 	if (group->is_cut)
 	{
 		Candidate  *worst = &group->candidates[node->limit - 1];
@@ -215,11 +335,11 @@ ar_prefetch_add_candidate(PrefetchLoad *load, NodeState *state, TupleTableSlot *
 	}
 	candidate = &group->candidates[group->count++];
 	old = MemoryContextSwitchTo(load->batch_context);
-	candidate->tuple = ExecCopySlotMinimalTuple(slot);
 	candidate->sort = palloc((sizeof(Datum) + sizeof(bool)) * Max(node->sort_count, 1));
 	candidate->sort_isnull = (bool *) (candidate->sort + node->sort_count);
 	candidate->arrival = state->arrivals++;
 	MemoryContextSwitchTo(old);
+	candidate->tuple = keep_tuple(load, state, slot, true);
 	keep_sort_values(load, state, slot, candidate->sort, candidate->sort_isnull);
 	if (group->count / 2 >= node->limit)
 		cut_candidates(state, group);
@@ -246,7 +366,7 @@ cut_candidates(NodeState *state, CandidateGroup *group)
 				pfree(DatumGetPointer(candidate->sort[k]));
 		}
 		pfree(candidate->sort);
-		heap_free_minimal_tuple(candidate->tuple);
+		pfree(candidate->tuple);
 	}
 	group->count = (int) node->limit;
 	group->is_cut = true;
@@ -265,13 +385,24 @@ ar_prefetch_keep_candidates(PrefetchLoad *load, NodeState *state)
 		cut_candidates(state, group);
 		for (int k = 0; k < group->count; k++)
 		{
-			ExecStoreMinimalTuple(group->candidates[k].tuple, state->candidate_slot, false);
-			slot_getallattrs(state->candidate_slot);
-			ar_prefetch_add_row(load, state, state->candidate_slot, i);
+			MinimalTuple tuple = group->candidates[k].tuple;
+
+			ExecStoreMinimalTuple(tuple, state->slot, false);
+			slot_getsomeattrs(state->slot, state->node->needed);
+			if (state->node->as_text)
+			{
+				ar_prefetch_add_row(load, state, state->slot, i);
+				pfree(tuple);
+			}
+			else
+			{
+				add_keys(load, state, state->slot, i)->data = tuple;
+				load->room_bytes += tuple->t_len;
+			}
 		}
 	}
-	if (state->candidate_slot)
-		ExecClearTuple(state->candidate_slot);
+	if (state->slot)
+		ExecClearTuple(state->slot);
 }
 
 /*

@@ -211,6 +211,24 @@ ar_prefetch_json_value(JsonBuffer *buffer, JsonColumn *column, Datum value, bool
 }
 
 /*
+ * May writing a column leave memory behind?
+ */
+bool
+ar_prefetch_json_allocates(const JsonColumn *column)
+{
+	switch (column->form)
+	{
+		case AR_JSON_NUMBER:
+		case AR_JSON_VERBATIM:
+		case AR_JSON_STRING:
+		case AR_JSON_OTHER:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * Make room for more bytes.
  */
 void

@@ -32,7 +32,7 @@
 #define SMALL_QUERY_ROWS 100
 
 /* what a batch may hold before it stops to grow */
-#define BATCH_BYTES ((Size) 2 * 1024 * 1024)
+#define BATCH_BYTES ((Size) 6 * 1024 * 1024)
 
 /* from which share of a table on it is read from end to end */
 #define SCAN_SHARE 0.4
@@ -91,6 +91,7 @@ ar_prefetch_load_begin(PrefetchPlan *plan, Jsonb *values, PrefetchOutput output)
 												ALLOCSET_DEFAULT_SIZES);
 	load->row_context = AllocSetContextCreate(context, "algo_ref prefetch row",
 											  ALLOCSET_DEFAULT_SIZES);
+	ar_prefetch_json_reserve(&load->text, 0);
 	load->states = palloc(sizeof(NodeState *) * plan->node_count);
 	load->identities = palloc(sizeof(int32) * plan->node_count);
 	foreach(cell, plan->nodes)
@@ -148,7 +149,6 @@ begin_state(PrefetchLoad *load, PathNode *node)
 
 	state->node = node;
 	state->stride = MAXALIGN(offsetof(Row, below) + sizeof(int32) * node->child_count);
-	ar_prefetch_json_reserve(&state->text, 0);
 	state->keeps_order = node->sort_count > 0 && !node->to_one;
 	if (node->parent)
 	{
@@ -187,7 +187,6 @@ begin_state(PrefetchLoad *load, PathNode *node)
 static void
 reset_state(PrefetchLoad *load, NodeState *state)
 {
-	state->text.length = 0;
 	state->row_count = 0;
 	state->link_count = 0;
 	if (load->output == AR_PREFETCH_SETS)
@@ -243,6 +242,8 @@ ar_prefetch_load_batch(PrefetchLoad *load)
 		load->batch_rows = (uint64) Max(wanted, 1);
 	}
 	MemoryContextReset(load->batch_context);
+	load->room_left = 0;
+	load->room_bytes = 0;
 	for (int i = 0; i < load->plan->node_count; i++)
 		reset_state(load, load->states[i]);
 	old = MemoryContextSwitchTo(load->batch_context);
@@ -390,7 +391,7 @@ receive_top(TupleTableSlot *slot, DestReceiver *self)
 {
 	Receiver   *receiver = (Receiver *) self;
 
-	slot_getallattrs(slot);
+	slot_getsomeattrs(slot, receiver->state->node->needed);
 	ar_prefetch_add_row(receiver->load, receiver->state, slot, 0);
 	return true;
 }
@@ -405,7 +406,7 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	NodeState  *state = receiver->state;
 	int			group;
 
-	slot_getallattrs(slot);
+	slot_getsomeattrs(slot, state->node->needed);
 	group = ar_prefetch_key_number_of(receiver->keys, slot, state->node->fetch->key_position,
 									  false);
 	if (group < state->first_key)
@@ -425,7 +426,7 @@ receive_candidate(TupleTableSlot *slot, DestReceiver *self)
 	NodeState  *state = receiver->state;
 	int			group;
 
-	slot_getallattrs(slot);
+	slot_getsomeattrs(slot, state->node->needed);
 	group = ar_prefetch_key_number_of(receiver->keys, slot, state->node->fetch->key_position,
 									  false);
 	if (group < state->first_key)
@@ -509,14 +510,13 @@ init_receiver(Receiver *receiver, PrefetchLoad *load, NodeState *state,
 static Size
 batch_bytes(const PrefetchLoad *load)
 {
-	Size		bytes = 0;
+	Size		bytes = load->room_bytes;
 
 	for (int i = 0; i < load->plan->node_count; i++)
 	{
 		const NodeState *state = load->states[i];
 
-		bytes += state->text.length + state->row_count * (state->stride + sizeof(int32)) +
-			state->link_count * sizeof(Link) + state->keys.count * 4 * sizeof(int32);
+		bytes += state->row_count * (state->stride + sizeof(int32)) + state->link_count * sizeof(Link) + state->keys.count * 4 * sizeof(int32);
 		if (state->keeps_order)
 			bytes += state->row_count * state->node->sort_count * sizeof(Datum);
 	}

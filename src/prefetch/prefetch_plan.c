@@ -84,6 +84,7 @@ static int	top_column(Source *source, AttrNumber column, Query *query, SelectStm
 static bool takes_columns(Query *query);
 static void finish_children(PrefetchPlan *plan, PathNode *node);
 static void plan_node(PrefetchPlan *plan, PathNode *node);
+static void finish_columns(PathNode *node);
 static void plan_below(PrefetchPlan *plan, PathNode *node);
 static void check_names(PathNode *node, List *names);
 static void key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count);
@@ -559,6 +560,7 @@ plan_top(PrefetchPlan *plan)
 								i, i == 0);
 	}
 	top->bare = visible == 0;
+	finish_columns(top);
 	plan_below(plan, top);
 }
 
@@ -1026,7 +1028,38 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 		key_shape(&node->identity_shape, r->target, identity, identity_count);
 	}
 	copy_order(node, r->target, order, &set);
+	node->as_text = node->parent->as_text || r->kind == AR_MANY_TO_ONE ||
+		r->kind == AR_MANY_TO_MANY;
+	finish_columns(node);
 	plan_below(plan, node);
+}
+
+/*
+ * Which columns a row needs when it comes in, and what writing it takes.
+ */
+static void
+finish_columns(PathNode *node)
+{
+	int			needed = 0;
+
+	for (int i = 0; i < node->json_count; i++)
+	{
+		if (node->as_text)
+			needed = Max(needed, node->json[i].position + 1);
+		node->json_allocates |= ar_prefetch_json_allocates(&node->json[i]);
+	}
+	for (int i = 0; i < node->sort_count; i++)
+		needed = Max(needed, node->sort_position[i] + 1);
+	for (int i = 0; node->fetch && i < node->fetch->key.count; i++)
+		needed = Max(needed, node->fetch->key_position[i] + 1);
+	for (int i = 0; i < node->child_count; i++)
+	{
+		for (int k = 0; k < node->child[i]->relationship->key->key_count; k++)
+			needed = Max(needed, node->child_position[i][k] + 1);
+	}
+	for (int i = 0; node->identity && i < node->identity_shape.count; i++)
+		needed = Max(needed, node->identity[i] + 1);
+	node->needed = needed;
 }
 
 /*

@@ -147,7 +147,7 @@ next_of_node(PrefetchLoad *load, PrefetchSetRow *to)
 			continue;
 		if (node->link)
 			write_key(&state->far_keys, node->fetch, row->group, &to->key);
-		ar_prefetch_write_columns(state, row, &to->row);
+		ar_prefetch_write_columns(load, state, row, &to->row);
 		ar_prefetch_json_bytes(&to->row, "}", 1);
 		return true;
 	}
@@ -181,7 +181,7 @@ next_of_groups(PrefetchLoad *load, NodeState *state, PrefetchSetRow *to)
 			write_key(&state->far_keys, node->fetch, row->group, &to->row);
 		else
 		{
-			ar_prefetch_write_columns(state, row, &to->row);
+			ar_prefetch_write_columns(load, state, row, &to->row);
 			ar_prefetch_json_bytes(&to->row, "}", 1);
 		}
 		return true;

@@ -3,12 +3,15 @@
  */
 #include "postgres.h"
 
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "prefetch/prefetch.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 static void write_row(PrefetchLoad *load, const NodeState *state, const Row *row,
 					  JsonBuffer *to);
+static inline void write_column(JsonColumn *column, const TupleTableSlot *slot, JsonBuffer *to);
 static void write_child(PrefetchLoad *load, const PathNode *child, int32 group, JsonBuffer *to);
 static void write_count(const NodeState *state, int32 group, JsonBuffer *to);
 static bool closes_cycle(const PrefetchLoad *load, const PathNode *node, const Row *row);
@@ -47,7 +50,7 @@ write_row(PrefetchLoad *load, const NodeState *state, const Row *row, JsonBuffer
 	const PathNode *node = state->node;
 
 	load->identities[node->number] = row->identity;
-	ar_prefetch_write_columns(state, row, to);
+	ar_prefetch_write_columns(load, state, row, to);
 	for (int i = 0; i < node->child_count; i++)
 	{
 		const PathNode *child = node->child[i];
@@ -63,12 +66,43 @@ write_row(PrefetchLoad *load, const NodeState *state, const Row *row, JsonBuffer
  * Append a row's own columns, without the closing brace.
  */
 void
-ar_prefetch_write_columns(const NodeState *state, const Row *row, JsonBuffer *to)
+ar_prefetch_write_columns(PrefetchLoad *load, const NodeState *state, const Row *row,
+						  JsonBuffer *to)
 {
-	if (state->node->bare)
+	const PathNode *node = state->node;
+	TupleTableSlot *slot = state->slot;
+
+	if (node->bare)
+	{
 		ar_prefetch_json_bytes(to, "{", 1);
-	else
-		ar_prefetch_json_bytes(to, state->text.data + row->start, row->length);
+		return;
+	}
+	if (node->as_text)
+	{
+		ar_prefetch_json_bytes(to, row->data, row->length);
+		return;
+	}
+	ExecStoreMinimalTuple(row->data, slot, false);
+	slot_getallattrs(slot);
+	if (node->json_allocates)
+	{
+		MemoryContext old = MemoryContextSwitchTo(load->row_context);
+
+		for (int i = 0; i < node->json_count; i++)
+			write_column(&node->json[i], slot, to);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(load->row_context);
+		return;
+	}
+	for (int i = 0; i < node->json_count; i++)
+		write_column(&node->json[i], slot, to);
+}
+
+static inline void
+write_column(JsonColumn *column, const TupleTableSlot *slot, JsonBuffer *to)
+{
+	ar_prefetch_json_value(to, column, slot->tts_values[column->position],
+						   slot->tts_isnull[column->position]);
 }
 
 static void
