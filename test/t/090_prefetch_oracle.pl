@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $rounds = $ENV{ALGO_REF_ROUNDS} || 60;
+my $rounds = $ENV{ALGO_REF_ROUNDS} || 30;
 my $seed = $ENV{ALGO_REF_SEED} || 20260901;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
