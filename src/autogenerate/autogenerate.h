@@ -70,6 +70,8 @@ typedef struct Stage
 	List	   *schemas;		/* of StageSchema * */
 	StageSchema *target;
 	bool		is_open;
+	bool		needs_aside;	/* what stands aside holds what is not built
+								 * anew */
 	bool		is_scratch;		/* the caller may not rename the target */
 	const char **live_value;	/* what a scratch schema has of the live one */
 	bool		drops_schemas;	/* a schema that is not declared goes */

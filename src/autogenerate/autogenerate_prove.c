@@ -42,6 +42,7 @@ typedef struct Comparison
 	List	   *equals;			/* of SchemaAction *: what is equal but for
 								 * its name */
 	SchemaModel *renamed;		/* the live schemas after those */
+	SchemaAction *action;		/* that is tried */
 	bool		observes;		/* rewrites are noted */
 } Comparison;
 
@@ -214,6 +215,12 @@ on_stage(Comparison *comparison, void (*act) (Comparison *))
 	AtEOXact_Enum();
 	RestoreUncommittedEnums(labels);
 	comparison->stage->is_open = false;
+	if (error && error->sqlerrcode == ERRCODE_CANNOT_COERCE && comparison->action)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("%s cannot be changed in place", comparison->action->object->identity),
+				errdetail("The server says: %s.", error->message),
+				errhint("Write this revision by hand."));
 	if (error)
 		ReThrowError(error);
 }
@@ -353,13 +360,17 @@ static void
 build_twin(Comparison *comparison)
 {
 	Stage	   *stage = comparison->stage;
+	SchemaOptions options = stage->options;
 	SchemaModel *live = comparison->result->live;
 	SchemaModel *empty;
 	SchemaModel *twin;
 
 	ar_autogenerate_stage_open(stage, live, NULL);
 	empty = ar_autogenerate_stage_read(stage);
-	run_plan(comparison, ar_schema_plan(empty, live, &stage->options),
+	/* whose privileges an owner's are, depends on the owner */
+	if (superuser() && !stage->is_scratch)
+		options.owners = true;
+	run_plan(comparison, ar_schema_plan(empty, live, &options),
 			 "while the live schema's structure was written anew");
 	twin = ar_autogenerate_stage_read(stage);
 	compare(live, twin, stage, "the live schema cannot be written anew");
@@ -424,6 +435,7 @@ run_plan(Comparison *comparison, List *actions, const char *what)
 		if (action->object->kind == AR_SCHEMA_EXTENSION &&
 			ar_schema_find(comparison->result->live, action->object->identity))
 			continue;
+		comparison->action = action;
 		if (comparison->observes)
 			file = file_of(action);
 		foreach(statement, action->statements)
@@ -443,6 +455,7 @@ run_plan(Comparison *comparison, List *actions, const char *what)
 				action->hazards = without(action->hazards, AR_HAZARD_REWRITES);
 		}
 	}
+	comparison->action = NULL;
 	error_context_stack = callback.previous;
 	ar_autogenerate_stage_path(comparison->stage);
 }

@@ -267,6 +267,11 @@ ar_autogenerate_rename_plan(const SchemaModel *live, const char *target_schema, 
 						   psprintf("ALTER %s RENAME TO %s", ar_schema_comment_name(&renamed), old_name));
 				if (object->kind == AR_SCHEMA_TABLE)
 					add_sequences(upgrade, downgrade, object, rename);
+				if (object->kind == AR_SCHEMA_RANGE)
+				{
+					ar_schema_rename_range(llast(*upgrade), object, rename->old_name, rename->name);
+					ar_schema_rename_range(linitial(*downgrade), object, rename->name, rename->old_name);
+				}
 			}
 		}
 	}

@@ -78,6 +78,15 @@ ar_autogenerate_stage_open(Stage *stage, const SchemaModel *live, const Declared
 {
 	ListCell   *cell;
 
+	/* a scratch schema is to find out what of the live one is used */
+	stage->needs_aside = stage->is_scratch;
+	foreach(cell, live->objects)
+	{
+		const SchemaObject *object = lfirst(cell);
+
+		if (object->schema == NULL && (object->kind == AR_SCHEMA_EXTENSION || object->kind == AR_SCHEMA_UNMANAGED))
+			stage->needs_aside = true;
+	}
 	(void) set_config_option("lock_timeout", LOCK_TIMEOUT, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 	(void) set_config_option("check_function_bodies", "off", PGC_USERSET, PGC_S_SESSION,
@@ -133,13 +142,13 @@ is_declared(const Stage *stage, const StageSchema *schema, const DeclaredText *d
 
 /*
  * The search_path of DDL on the stage: the target schema, and what stands
- * aside, because members of extensions are there, then the caller's.
+ * aside if members of extensions or what is not managed is there.
  */
 void
 ar_autogenerate_stage_path(const Stage *stage)
 {
 	char	   *path = psprintf("%s, %s", quote_identifier(stage->target->stand_in),
-								OidIsValid(stage->target->oid) ? quote_identifier(stage->target->aside) : "pg_temp");
+								stage->needs_aside ? quote_identifier(stage->target->aside) : "pg_temp");
 
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);

@@ -70,6 +70,8 @@ typedef struct SchemaObject
 	int32		sub_id;
 	Oid			schema_oid;
 
+	bool		is_hidden;		/* a type or function that names without schema
+								 * do not find */
 	bool		is_large;		/* a table that online plans treat with care;
 								 * set by who wants such a plan */
 
@@ -80,6 +82,10 @@ typedef struct SchemaObject
 	int			change;
 	bool		retyped;
 	bool		with_parent;
+	bool		goes_first;		/* it is dropped before what it is a part of,
+								 * though that goes, too */
+	bool		acl_lost;		/* its privileges are revoked with those of
+								 * its table */
 	struct SchemaObject *goes_with; /* the column that takes it along when it
 									 * is dropped */
 	struct SchemaAction *dropped;
@@ -170,6 +176,8 @@ typedef struct SchemaAction
 	/* ordering */
 	List	   *after;			/* SchemaAction *: what has to wait for it */
 	int			waits_for;
+	int			number;			/* while cycles are looked for */
+	int			component;
 	int			index;
 	bool		is_done;
 } SchemaAction;
@@ -229,8 +237,13 @@ extern char *ar_schema_place_name(const SchemaObject *object);
 extern char *ar_schema_comment_name(const SchemaObject *object);
 extern char *ar_schema_grant_name(const SchemaObject *object);
 extern bool ar_schema_has(const SchemaObject *object, const char *attribute);
-extern char *ar_schema_aside_name(const SchemaObject *object);
+extern void ar_schema_rename_range(SchemaAction *action, const SchemaObject *range, const char *from,
+								   const char *to);
+extern void ar_schema_rename_multirange(SchemaAction *action, const SchemaObject *range, const char *from,
+										const char *to);
+extern void ar_schema_put_aside(SchemaAction *action, const SchemaObject *type);
 extern void ar_schema_say(SchemaAction *action, const char *format,...) pg_attribute_printf(2, 3);
+extern void ar_schema_require_visible(const SchemaObject *object);
 extern void ar_schema_warn(SchemaAction *action, const char *hazard);
 extern List *ar_schema_order(List *actions);
 extern void ar_schema_judge(List *actions);

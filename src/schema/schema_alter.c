@@ -20,8 +20,15 @@ static List *labels_of(const SchemaObject *type);
 static bool is_subsequence(List *part, List *whole);
 static void alter_enum(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_domain(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static int64 sequence_option(const SchemaObject *sequence, const char *option);
 static void alter_sequence(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void keep_sequences(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static void require_same_columns(const SchemaObject *from, const SchemaObject *to);
+static void require_type(const SchemaObject *from, const SchemaObject *to);
+static bool has_parent(const SchemaObject *table, const char *name);
+static const SchemaObject *find_column(const SchemaObject *table, const char *name);
+static bool has_own_column(const SchemaObject *table, const char *name);
 static void alter_column(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_column_type(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static bool follows_parent(const SchemaObject *column);
@@ -39,11 +46,13 @@ static bool alter_not_null_constraint(SchemaAction *action, const SchemaObject *
 static bool is_unproved(const SchemaObject *column);
 static void alter_view(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
+static char *without_options(const SchemaObject *key, char **options);
 static void alter_policy(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_index(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 static void alter_options(SchemaAction *action, const char *start, const char *from, const char *to,
 						  bool is_foreign);
 static void alter_enabled(SchemaAction *action, const SchemaObject *to, const char *word);
+static bool follows_table(const SchemaObject *from, const SchemaObject *to);
 static List *option_list(const char *options);
 static const char *option_name(const char *option);
 static bool has_option_named(List *options, const char *name);
@@ -107,11 +116,19 @@ ar_schema_can_alter(const SchemaObject *from, const SchemaObject *to)
 			if (strcmp(value_or_empty(from, "definition"),
 					   psprintf("%s NOT VALID", value_or_empty(to, "definition"))) == 0)
 				return true;
-			return ar_schema_same(from, to, "definition");
+			return ar_schema_same(from, to, "definition") ||
+				(ar_schema_value(from->parent, "partition_key") == NULL &&
+				 strcmp(without_options(from, NULL), without_options(to, NULL)) == 0);
 		case AR_SCHEMA_FOREIGN_KEY:
 			return ar_schema_same(from, to, "definition") ||
 				strcmp(value_or_empty(from, "definition"),
 					   psprintf("%s NOT VALID", value_or_empty(to, "definition"))) == 0;
+		case AR_SCHEMA_RANGE:
+			{
+				static const char *const gentle[] = {"comment", "owner", "acl", "multirange", NULL};
+
+				return only_differs_in(from, to, gentle);
+			}
 		case AR_SCHEMA_POLICY:
 			return ar_schema_same(from, to, "permissive") && ar_schema_same(from, to, "command") &&
 				(ar_schema_value(from, "using") == NULL || ar_schema_value(to, "using")) &&
@@ -142,6 +159,11 @@ ar_schema_alter(SchemaAction *action, const SchemaObject *from, const SchemaObje
 			break;
 		case AR_SCHEMA_DOMAIN:
 			alter_domain(action, from, to);
+			break;
+		case AR_SCHEMA_RANGE:
+			if (!ar_schema_same(from, to, "multirange"))
+				ar_schema_rename_multirange(action, to, ar_schema_value(from, "multirange"),
+											ar_schema_value(to, "multirange"));
 			break;
 		case AR_SCHEMA_SEQUENCE:
 			alter_sequence(action, from, to);
@@ -206,14 +228,15 @@ alter_rest(SchemaAction *action, const SchemaObject *from, const SchemaObject *t
 		ar_schema_say(action, "COMMENT ON %s IS %s", ar_schema_comment_name(to),
 					  ar_schema_value(to, "comment") ?
 					  quote_literal_cstr(ar_schema_value(to, "comment")) : "NULL");
-	if (ar_schema_has(to, "owner") && options->owners && !ar_schema_same(from, to, "owner"))
+	if (ar_schema_has(to, "owner") && options->owners && !ar_schema_same(from, to, "owner") &&
+		!follows_table(from, to))
 	{
 		Oid			owner = (Oid) strtoul(ar_schema_value(to, "_owner"), NULL, 10);
 
 		ar_schema_say(action, "ALTER %s OWNER TO %s", ar_schema_comment_name(to),
 					  quote_identifier(GetUserNameFromId(owner, false)));
 	}
-	if (ar_schema_has(to, "acl") && !ar_schema_same(from, to, "acl"))
+	if (ar_schema_has(to, "acl") && (from->acl_lost || !ar_schema_same(from, to, "acl")))
 	{
 		Oid			owner = (Oid) strtoul(ar_schema_value(to, "_owner"), NULL, 10);
 
@@ -227,8 +250,28 @@ alter_rest(SchemaAction *action, const SchemaObject *from, const SchemaObject *t
 			if (begins_with(lfirst(cell), "GRANT "))
 				ar_schema_warn(action, AR_HAZARD_WIDENS_ACCESS);
 		}
+		if (from->acl_lost)
+		{
+			foreach(cell, changes)
+			{
+				if (begins_with(lfirst(cell), "GRANT "))
+					changes = foreach_delete_current(changes, cell);
+			}
+			changes = list_concat(changes, ar_schema_acl_change("", ar_schema_value(to, "acl"), ar_schema_grant_name(to),
+																quote_identifier(GetUserNameFromId(owner, false))));
+		}
 		action->statements = list_concat(action->statements, changes);
 	}
+}
+
+/*
+ * A sequence that stays with a column has the owner of its table.
+ */
+static bool
+follows_table(const SchemaObject *from, const SchemaObject *to)
+{
+	return from->kind == AR_SCHEMA_SEQUENCE && from->parts != NIL && to->parts != NIL &&
+		((SchemaObject *) linitial(from->parts))->kind == AR_SCHEMA_SEQUENCE_OWNER;
 }
 
 static void
@@ -300,14 +343,32 @@ alter_domain_not_null(SchemaAction *action, const SchemaObject *from, const Sche
 					  quote_literal_cstr(ar_schema_value(to, "not_null_comment")) : "NULL");
 }
 
+static int64
+sequence_option(const SchemaObject *sequence, const char *option)
+{
+	const char *found = strstr(ar_schema_value(sequence, "options"), option);
+
+	if (found == NULL)
+		elog(ERROR, "%s has no %s", sequence->identity, option);
+	return strtoll(found + strlen(option), NULL, 10);
+}
+
 static void
 alter_sequence(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
 {
 	char	   *name = ar_schema_name(to);
 
 	if (!ar_schema_same(from, to, "type") || !ar_schema_same(from, to, "options"))
-		ar_schema_say(action, "ALTER SEQUENCE %s AS %s %s", name, ar_schema_value(to, "type"),
-					  ar_schema_value(to, "options"));
+	{
+		int64		start = sequence_option(from, "START WITH ");
+		bool		is_outside = start < sequence_option(to, "MINVALUE ") || start > sequence_option(to, "MAXVALUE ");
+
+		ar_schema_say(action, "ALTER SEQUENCE %s AS %s %s%s", name, ar_schema_value(to, "type"),
+					  ar_schema_value(to, "options"), is_outside ? " RESTART" : "");
+		/* where it stands */
+		if (is_outside)
+			ar_schema_warn(action, AR_HAZARD_DELETES);
+	}
 	if (!ar_schema_same(from, to, "persistence"))
 		ar_schema_say(action, "ALTER SEQUENCE %s SET %s", name,
 					  strcmp(ar_schema_value(to, "persistence"), "u") == 0 ? "UNLOGGED" : "LOGGED");
@@ -322,6 +383,8 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	const char *new_bound = ar_schema_value(to, "bound");
 	bool		same_place = ar_schema_same(from, to, "bound") && ar_schema_same(from, to, "parents");
 
+	if (!same_place)
+		require_same_columns(from, to);
 	if (!same_place)
 	{
 		List	   *old = ar_schema_name_list(ar_schema_value(from, "parents"));
@@ -354,6 +417,7 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	}
 	if (!ar_schema_same(from, to, "of_type"))
 	{
+		require_type(from, to);
 		if (ar_schema_value(to, "of_type"))
 			ar_schema_say(action, "%s OF %s", start, ar_schema_value(to, "of_type"));
 		else
@@ -363,6 +427,7 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	{
 		ar_schema_say(action, "%s SET %s", start,
 					  strcmp(ar_schema_value(to, "persistence"), "u") == 0 ? "UNLOGGED" : "LOGGED");
+		keep_sequences(action, from, to);
 		ar_schema_warn(action, AR_HAZARD_REWRITES);
 		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 	}
@@ -395,6 +460,157 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	if ((ar_schema_flag(from, "row_security") && !ar_schema_flag(to, "row_security")) ||
 		(ar_schema_flag(from, "force_row_security") && !ar_schema_flag(to, "force_row_security")))
 		ar_schema_warn(action, AR_HAZARD_WIDENS_ACCESS);
+}
+
+/*
+ * A table takes its sequences along when it becomes unlogged, or logged; those
+ * that are not to, go back.
+ */
+static void
+keep_sequences(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	ListCell   *cell;
+	ListCell   *user;
+
+	foreach(cell, from->parts)
+	{
+		foreach(user, ((SchemaObject *) lfirst(cell))->users)
+		{
+			const SchemaObject *owner = lfirst(user);
+			const SchemaObject *sequence = owner->kind == AR_SCHEMA_SEQUENCE_OWNER ? owner->parent->peer : NULL;
+
+			if (sequence && strcmp(ar_schema_value(sequence, "persistence"), ar_schema_value(to, "persistence")) != 0)
+				ar_schema_say(action, "ALTER SEQUENCE %s SET %s", ar_schema_name(sequence),
+							  strcmp(ar_schema_value(sequence, "persistence"), "u") == 0 ? "UNLOGGED" : "LOGGED");
+		}
+	}
+}
+
+/*
+ * What leaves a parent keeps the columns, and what comes to one has them, of
+ * the same type.  One that comes by INHERIT has them as its own for ever.
+ */
+static void
+require_same_columns(const SchemaObject *from, const SchemaObject *to)
+{
+	const SchemaObject *tables[] = {from, to};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		const SchemaObject *other = tables[1 - i];
+		ListCell   *cell;
+		ListCell   *part;
+
+		foreach(cell, tables[i]->needs)
+		{
+			const SchemaObject *parent = lfirst(cell);
+
+			if (parent->kind != AR_SCHEMA_TABLE || has_parent(other, parent->name))
+				continue;
+			foreach(part, parent->parts)
+			{
+				const SchemaObject *column = lfirst(part);
+				const SchemaObject *same;
+				const char *name = quote_identifier(column->name);
+				const char *why;
+
+				if (column->kind != AR_SCHEMA_COLUMN)
+					continue;
+				same = find_column(other, column->name);
+				if (same == NULL)
+					why = i == 0 ? psprintf("It leaves %s, but keeps its column %s.", parent->identity, name) :
+						psprintf("It comes to %s, but has no column %s.", parent->identity, name);
+				else if (!ar_schema_same(same, column, "type") || !ar_schema_same(same, column, "collation") ||
+						 !ar_schema_same(same, column, "generated"))
+					why = psprintf("Its column %s is another than that of %s.", name, parent->identity);
+				else if (ar_schema_value(tables[i], "bound") == NULL && !has_own_column(tables[i], column->name))
+					why = psprintf("When it inherits %s, the server takes column %s for one of its own.", parent->identity, name);
+				else
+					continue;
+				ereport(ERROR,
+						errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("%s cannot be changed in place", from->identity),
+						errdetail("%s", why),
+						errhint("Write this revision by hand."));
+			}
+		}
+	}
+}
+
+/*
+ * The columns of a table of a type are the type's, and change with it.
+ */
+static void
+require_type(const SchemaObject *from, const SchemaObject *to)
+{
+	const SchemaObject *tables[] = {from, to};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		ListCell   *cell;
+
+		foreach(cell, tables[i]->parts)
+		{
+			const SchemaObject *column = lfirst(cell);
+
+			if (column->kind == AR_SCHEMA_COLUMN && (column->peer == NULL || ar_schema_retypes(column, column->peer)))
+				ereport(ERROR,
+						errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("%s cannot be changed in place", from->identity),
+						errdetail("It is to be of type %s, or no longer, and its columns are not those of the type.",
+								  ar_schema_value(to, "of_type") ? ar_schema_value(to, "of_type") : ar_schema_value(from, "of_type")),
+						errhint("Write this revision by hand."));
+		}
+	}
+}
+
+static bool
+has_parent(const SchemaObject *table, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->needs)
+	{
+		const SchemaObject *parent = lfirst(cell);
+
+		if (parent->kind == AR_SCHEMA_TABLE && strcmp(parent->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A table's column, its own or a parent's; NULL if there is none.
+ */
+static const SchemaObject *
+find_column(const SchemaObject *table, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->parts)
+	{
+		const SchemaObject *part = lfirst(cell);
+
+		if (part->kind == AR_SCHEMA_COLUMN && strcmp(part->name, name) == 0)
+			return part;
+	}
+	foreach(cell, table->needs)
+	{
+		const SchemaObject *parent = lfirst(cell);
+		const SchemaObject *column = parent->kind == AR_SCHEMA_TABLE ? find_column(parent, name) : NULL;
+
+		if (column)
+			return column;
+	}
+	return NULL;
+}
+
+static bool
+has_own_column(const SchemaObject *table, const char *name)
+{
+	const SchemaObject *column = find_column(table, name);
+
+	return column && column->parent == table;
 }
 
 static void
@@ -486,16 +702,18 @@ parent_default(const SchemaObject *column)
 static void
 alter_settings(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
 {
+	/* a new type brings its own */
+	bool		are_lost = from->retyped || ar_schema_retypes(from, to);
 	char	   *start = psprintf("ALTER TABLE %s%s ALTER COLUMN %s", ar_schema_only(to->parent),
 								 ar_schema_place_name(to), quote_identifier(to->name));
 
-	if (!ar_schema_same(from, to, "storage"))
+	if (are_lost ? ar_schema_value(to, "storage") != NULL : !ar_schema_same(from, to, "storage"))
 		ar_schema_say(action, "%s SET STORAGE %s", start, ar_schema_value(to, "storage") ?
 					  ar_schema_value(to, "storage") :
 					  ar_schema_value(to, "_type_storage")[0] == 'p' ? "PLAIN" :
 					  ar_schema_value(to, "_type_storage")[0] == 'm' ? "MAIN" :
 					  ar_schema_value(to, "_type_storage")[0] == 'e' ? "EXTERNAL" : "EXTENDED");
-	if (!ar_schema_same(from, to, "compression"))
+	if (are_lost ? ar_schema_value(to, "compression") != NULL : !ar_schema_same(from, to, "compression"))
 		ar_schema_say(action, "%s SET COMPRESSION %s", start, ar_schema_value(to, "compression") ?
 					  ar_schema_value(to, "compression") : "default");
 	if (!ar_schema_same(from, to, "foreign_options"))
@@ -713,6 +931,13 @@ alter_identity(SchemaAction *action, const SchemaObject *from, const SchemaObjec
 					  unusual && unusual[0] ? ")" : "");
 		return;
 	}
+	if (!ar_schema_same(from, to, "identity_sequence"))
+	{
+		const char *schema = to->schema ? psprintf("%s.", quote_identifier(to->schema)) : "";
+
+		ar_schema_say(action, "ALTER SEQUENCE %s%s RENAME TO %s", schema, ar_schema_value(from, "_identity_name"),
+					  ar_schema_value(to, "_identity_name"));
+	}
 	if (strcmp(old, new) != 0)
 		ar_schema_say(action, "%s SET GENERATED %s", start, new);
 	if (!ar_schema_same(from, to, "identity_options"))
@@ -777,7 +1002,19 @@ alter_view(SchemaAction *action, const SchemaObject *from, const SchemaObject *t
 static void
 alter_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
 {
-	if (!ar_schema_same(from, to, "definition"))
+	if (to->kind == AR_SCHEMA_CONSTRAINT && !ar_schema_same(from, to, "definition") &&
+		ar_schema_value(to, "_index"))
+	{
+		char	   *old;
+		char	   *new;
+		SchemaObject index = *to;
+
+		(void) without_options(from, &old);
+		(void) without_options(to, &new);
+		index.parent = NULL;
+		alter_options(action, psprintf("ALTER INDEX %s", ar_schema_name(&index)), old, new, false);
+	}
+	else if (!ar_schema_same(from, to, "definition"))
 	{
 		ar_schema_say(action, "ALTER TABLE %s VALIDATE CONSTRAINT %s", ar_schema_place_name(to),
 					  quote_identifier(to->name));
@@ -791,6 +1028,42 @@ alter_constraint(SchemaAction *action, const SchemaObject *from, const SchemaObj
 		else
 			ar_schema_say(action, "ALTER TABLE %s SET WITHOUT CLUSTER", ar_schema_place_name(to));
 	}
+}
+
+/*
+ * A key's definition without the options of its index, which go to *options if
+ * that is not NULL; they are NULL if there are none.
+ */
+static char *
+without_options(const SchemaObject *key, char **options)
+{
+	const char *definition = value_or_empty(key, "definition");
+	int			depth = 0;
+	char		quote = '\0';
+
+	if (options)
+		*options = NULL;
+	for (const char *at = definition; *at; at++)
+	{
+		if (quote)
+			quote = *at == quote ? '\0' : quote;
+		else if (*at == '"' || *at == '\'')
+			quote = *at;
+		else if (*at == '(')
+			depth++;
+		else if (*at == ')')
+			depth--;
+		else if (depth == 0 && begins_with(at, " WITH ("))
+		{
+			const char *start = at + strlen(" WITH (");
+			const char *end = strchr(start, ')');
+
+			if (options)
+				*options = pnstrdup(start, end - start);
+			return psprintf("%.*s%s", (int) (at - definition), definition, end + 1);
+		}
+	}
+	return pstrdup(definition);
 }
 
 static void

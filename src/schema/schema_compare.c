@@ -21,6 +21,8 @@ enum Change
 	CHANGE_REPLACE
 };
 
+static bool break_cycles(SchemaModel *from, List *actions);
+static int	find_cycles(SchemaAction *action, int *counter, List **stack, int *component);
 static List *with_statements(List *actions);
 static void match(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
 static void decide(SchemaObject *from, const SchemaOptions *options);
@@ -32,6 +34,9 @@ static void add_inheritance_edges(SchemaModel *from, SchemaModel *to, SchemaObje
 static void add_column_edges(const SchemaModel *model, const char *parent, SchemaAction *child, bool leaves);
 static void spread(SchemaModel *from, SchemaModel *to);
 static void say_again(SchemaObject *object);
+static void restore_after_retype(SchemaObject *column);
+static bool loses_not_null(const SchemaObject *column);
+static void regrant(SchemaObject *column);
 static bool user_has_to_go(const SchemaObject *object, const SchemaObject *user);
 static void replace(SchemaObject *object, const SchemaObject *because, List **work);
 static void retype(SchemaObject *column, const SchemaObject *type, List **work);
@@ -45,7 +50,11 @@ static void add_edges(SchemaModel *from, SchemaModel *to);
 static void add_edge(SchemaAction *first, SchemaAction *second);
 static bool is_type(const SchemaObject *object);
 static bool shares_names(const SchemaObject *a, const SchemaObject *b);
-static void add_clashes(List *actions);
+static bool is_constraint(const SchemaObject *object);
+static bool is_relation(const SchemaObject *object);
+static bool has_type(const SchemaObject *object);
+static bool is_function(const SchemaObject *object);
+static void add_clashes(SchemaModel *from, SchemaModel *to);
 
 /*
  * The actions that lead from one model to another, in the order in which they
@@ -63,13 +72,106 @@ ar_schema_plan(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 	follow_parents(from, to);
 	actions = make_actions(from, to, options);
 	add_edges(from, to);
-	add_clashes(actions);
+	add_clashes(from, to);
+	if (break_cycles(from, actions))
+	{
+		actions = make_actions(from, to, options);
+		add_edges(from, to);
+		add_clashes(from, to);
+	}
 	actions = with_statements(ar_schema_order(actions));
 	ar_schema_judge(actions);
 	if (options->online)
 		actions = ar_schema_online(actions);
 	ar_schema_group(actions);
 	return actions;
+}
+
+/*
+ * Wholes that are dropped may need one another by their parts: two tables by
+ * foreign keys, a table and its partition by a rule.  Such parts are to be
+ * dropped by themselves, before; true if there are any.
+ */
+static bool
+break_cycles(SchemaModel *from, List *actions)
+{
+	int			counter = 0;
+	int			component = 0;
+	List	   *stack = NIL;
+	bool		found = false;
+	ListCell   *cell;
+	ListCell   *need_cell;
+
+	foreach(cell, actions)
+	{
+		if (((SchemaAction *) lfirst(cell))->number == 0)
+			(void) find_cycles(lfirst(cell), &counter, &stack, &component);
+	}
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		if (object->dropped == NULL || !object->with_parent ||
+			(object->kind != AR_SCHEMA_FOREIGN_KEY && object->kind != AR_SCHEMA_RULE && object->kind != AR_SCHEMA_POLICY &&
+			 object->kind != AR_SCHEMA_TRIGGER && object->kind != AR_SCHEMA_DEFAULT && object->kind != AR_SCHEMA_CONSTRAINT))
+			continue;
+		foreach(need_cell, object->needs)
+		{
+			SchemaObject *need = lfirst(need_cell);
+
+			if (need->dropped && need->dropped != object->dropped &&
+				need->dropped->component == object->dropped->component)
+				object->goes_first = found = true;
+		}
+	}
+	if (!found)
+		return false;
+	foreach(cell, from->objects)
+	{
+		SchemaObject *object = lfirst(cell);
+
+		object->dropped = object->altered = object->created = NULL;
+		if (object->peer)
+			object->peer->dropped = object->peer->altered = object->peer->created = NULL;
+	}
+	return true;
+}
+
+/*
+ * Number the strongly connected components of actions that wait for one
+ * another; returns the lowest number that the action leads to.
+ */
+static int
+find_cycles(SchemaAction *action, int *counter, List **stack, int *component)
+{
+	int			lowest = ++*counter;
+	ListCell   *cell;
+
+	check_stack_depth();
+	action->number = lowest;
+	*stack = lcons(action, *stack);
+	foreach(cell, action->after)
+	{
+		SchemaAction *next = lfirst(cell);
+
+		if (next->number == 0)
+			lowest = Min(lowest, find_cycles(next, counter, stack, component));
+		else if (next->component == 0)
+			lowest = Min(lowest, next->number);
+	}
+	if (lowest == action->number)
+	{
+		SchemaAction *member;
+
+		++*component;
+		do
+		{
+			member = linitial(*stack);
+			member->component = *component;
+			*stack = list_delete_first(*stack);
+		} while (member != action);
+	}
+	return lowest;
 }
 
 /*
@@ -103,7 +205,7 @@ match(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 
 			object->peer = ar_schema_find(models[1 - i], object->identity);
 			object->retyped = false;
-			object->with_parent = false;
+			object->with_parent = object->goes_first = object->acl_lost = false;
 			object->dropped = object->altered = object->created = NULL;
 			object->change = object->peer ? CHANGE_KEEP : i == 0 ? CHANGE_DROP : CHANGE_CREATE;
 		}
@@ -232,7 +334,7 @@ spread(SchemaModel *from, SchemaModel *to)
 			replace(object, NULL, &work);
 		}
 		else if (object->change == CHANGE_DROP ||
-				 (object->change == CHANGE_ALTER && ar_schema_retypes(object, object->peer)))
+				 (object->change == CHANGE_ALTER && (ar_schema_retypes(object, object->peer) || loses_not_null(object))))
 			work = lappend(work, object);
 	}
 	foreach(cell, to->objects)
@@ -251,8 +353,11 @@ spread(SchemaModel *from, SchemaModel *to)
 				continue;
 			if (object->change == CHANGE_ALTER)
 			{
-				/* a column of another type */
-				if (user_has_to_go(object, user))
+				/* a column of another type, or no longer NOT NULL */
+				if ((ar_schema_retypes(object, object->peer) || object->retyped) && user_has_to_go(object, user))
+					replace(user, object, &work);
+				if (loses_not_null(object) && user->kind == AR_SCHEMA_CONSTRAINT && user->parent != object->parent &&
+					strcmp(ar_schema_value(user, "type"), "p") == 0)
 					replace(user, object, &work);
 				continue;
 			}
@@ -265,6 +370,60 @@ spread(SchemaModel *from, SchemaModel *to)
 				replace(user, object, &work);
 		}
 	}
+	foreach(cell, from->objects)
+	{
+		restore_after_retype(lfirst(cell));
+		regrant(lfirst(cell));
+	}
+}
+
+/*
+ * A new type of a column takes away how the tables that inherit it store it,
+ * and the defaults that they have.
+ */
+static void
+restore_after_retype(SchemaObject *column)
+{
+	ListCell   *cell;
+
+	if (column->kind != AR_SCHEMA_INHERITED_COLUMN || column->peer == NULL ||
+		(column->change != CHANGE_KEEP && column->change != CHANGE_ALTER) ||
+		(ar_schema_value(column->peer, "storage") == NULL && ar_schema_value(column->peer, "compression") == NULL &&
+		 ar_schema_value(column->peer, "default") == NULL && !ar_schema_flag(column->peer, "no_default")))
+		return;
+	foreach(cell, column->needs)
+	{
+		SchemaObject *need = lfirst(cell);
+
+		if (need->kind == AR_SCHEMA_COLUMN && need->change == CHANGE_ALTER &&
+			(need->retyped || ar_schema_retypes(need, need->peer)))
+		{
+			column->change = column->peer->change = CHANGE_ALTER;
+			column->retyped = true;
+		}
+	}
+}
+
+/*
+ * What is revoked on a table, is revoked on its columns, too.
+ */
+static void
+regrant(SchemaObject *column)
+{
+	SchemaObject *table = column->parent;
+	ListCell   *cell;
+
+	if ((column->kind != AR_SCHEMA_COLUMN && column->kind != AR_SCHEMA_INHERITED_COLUMN) || column->peer == NULL ||
+		(column->change != CHANGE_KEEP && column->change != CHANGE_ALTER) ||
+		table->change != CHANGE_ALTER || ar_schema_value(column->peer, "acl") == NULL || !ar_schema_has(table, "acl"))
+		return;
+	foreach(cell, ar_schema_acl_change(ar_schema_value(table, "acl"), ar_schema_value(table->peer, "acl"), "TABLE x", "x"))
+	{
+		if (strncmp(lfirst(cell), "REVOKE ", 7) == 0)
+			column->acl_lost = true;
+	}
+	if (column->acl_lost)
+		column->change = column->peer->change = CHANGE_ALTER;
 }
 
 /*
@@ -292,6 +451,16 @@ say_again(SchemaObject *object)
 }
 
 /*
+ * Such a column cannot be in a primary key of a partition.
+ */
+static bool
+loses_not_null(const SchemaObject *column)
+{
+	return column->kind == AR_SCHEMA_COLUMN && ar_schema_flag(column, "not_null") &&
+		!ar_schema_flag(column->peer, "not_null") && column->parent->kind == AR_SCHEMA_TABLE;
+}
+
+/*
  * Has what depends on a column to go before the column changes its type?  The
  * server sees to indexes and to constraints by itself.
  */
@@ -301,6 +470,8 @@ user_has_to_go(const SchemaObject *object, const SchemaObject *user)
 	switch (user->kind)
 	{
 		case AR_SCHEMA_INDEX:
+			/* those that the server builds anew, lose them */
+			return ar_schema_value(user, "statistics") != NULL;
 		case AR_SCHEMA_CONSTRAINT:
 		case AR_SCHEMA_STATISTICS:
 		case AR_SCHEMA_SEQUENCE_OWNER:
@@ -470,7 +641,7 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 
 			if (level != depth || (object->change != CHANGE_DROP && object->change != CHANGE_REPLACE))
 				continue;
-			if (object->with_parent && object->parent->dropped)
+			if (object->with_parent && object->parent->dropped && !object->goes_first)
 			{
 				object->dropped = object->parent->dropped;
 				continue;
@@ -482,8 +653,7 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 			{
 				object->dropped->is_late = true;
 				object->altered = new_action(AR_SCHEMA_ALTER, object);
-				ar_schema_say(object->altered, "ALTER %s RENAME TO %s", ar_schema_comment_name(object),
-							  quote_identifier(ar_schema_aside_name(object)));
+				ar_schema_put_aside(object->altered, object);
 				actions = lappend(actions, object->altered);
 			}
 			ar_schema_drop(object->dropped, object);
@@ -575,6 +745,8 @@ new_action(SchemaOperation operation, SchemaObject *object)
 {
 	SchemaAction *action = palloc0(sizeof(SchemaAction));
 
+	if (operation != AR_SCHEMA_CREATE)
+		ar_schema_require_visible(object);
 	action->operation = operation;
 	action->object = object;
 	action->group = 1;
@@ -602,6 +774,9 @@ add_edges(SchemaModel *from, SchemaModel *to)
 			if (object->dropped)
 			{
 				add_edge(object->dropped, need->dropped);
+				/* a range's functions name what it is a range of */
+				if (object->kind == AR_SCHEMA_RANGE && is_type(need))
+					add_edge(object->altered, need->altered);
 				if (!is_type(need) || need->change != CHANGE_REPLACE)
 					add_edge(object->dropped, need->altered);
 			}
@@ -709,25 +884,47 @@ is_type(const SchemaObject *object)
 static bool
 shares_names(const SchemaObject *a, const SchemaObject *b)
 {
-	bool		a_function = a->kind == AR_SCHEMA_FUNCTION || a->kind == AR_SCHEMA_AGGREGATE;
-	bool		b_function = b->kind == AR_SCHEMA_FUNCTION || b->kind == AR_SCHEMA_AGGREGATE;
-	bool		a_small = a->kind == AR_SCHEMA_TRIGGER || a->kind == AR_SCHEMA_RULE || a->kind == AR_SCHEMA_POLICY ||
-	a->kind == AR_SCHEMA_COLUMN || a->kind == AR_SCHEMA_STATISTICS;
-	bool		b_small = b->kind == AR_SCHEMA_TRIGGER || b->kind == AR_SCHEMA_RULE || b->kind == AR_SCHEMA_POLICY ||
-	b->kind == AR_SCHEMA_COLUMN || b->kind == AR_SCHEMA_STATISTICS;
+	if (is_constraint(a) && is_constraint(b) && a->parent->peer == b->parent)
+		return true;
+	return (is_relation(a) && is_relation(b)) || (has_type(a) && has_type(b)) || (is_function(a) && is_function(b)) ||
+		(a->kind == b->kind && (a->kind == AR_SCHEMA_COLLATION || a->kind == AR_SCHEMA_STATISTICS));
+}
 
-	if (a_small || b_small)
-		return false;
-	if (a_function || b_function)
-		return a_function && b_function;
-	return true;
+static bool
+is_constraint(const SchemaObject *object)
+{
+	return object->kind == AR_SCHEMA_CONSTRAINT || object->kind == AR_SCHEMA_FOREIGN_KEY ||
+		object->kind == AR_SCHEMA_DOMAIN_CONSTRAINT;
+}
+
+static bool
+is_relation(const SchemaObject *object)
+{
+	return object->kind == AR_SCHEMA_TABLE || object->kind == AR_SCHEMA_VIEW || object->kind == AR_SCHEMA_SEQUENCE ||
+		object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_COMPOSITE ||
+		(object->kind == AR_SCHEMA_CONSTRAINT && ar_schema_value(object, "_index"));
+}
+
+static bool
+has_type(const SchemaObject *object)
+{
+	return is_type(object) || object->kind == AR_SCHEMA_TABLE || object->kind == AR_SCHEMA_VIEW;
 }
 
 /*
- * A name is free only when what had it is gone.
+ * A range is also what makes one.
+ */
+static bool
+is_function(const SchemaObject *object)
+{
+	return object->kind == AR_SCHEMA_FUNCTION || object->kind == AR_SCHEMA_AGGREGATE || object->kind == AR_SCHEMA_RANGE;
+}
+
+/*
+ * A name is free only when what had it is gone, also with something else.
  */
 static void
-add_clashes(List *actions)
+add_clashes(SchemaModel *from, SchemaModel *to)
 {
 	HASHCTL		control = {.keysize = NAMEDATALEN,.entrysize = NAMEDATALEN + sizeof(List *),
 	.hcxt = CurrentMemoryContext};
@@ -736,43 +933,42 @@ add_clashes(List *actions)
 	typedef struct NameEntry
 	{
 		char		name[NAMEDATALEN];
-		List	   *actions;
+		List	   *objects;
 	} NameEntry;
 
 	StaticAssertStmt(sizeof(NameEntry) == NAMEDATALEN + sizeof(List *), "no padding");
-	foreach(cell, actions)
+	foreach(cell, from->objects)
 	{
-		SchemaAction *action = lfirst(cell);
+		SchemaObject *object = lfirst(cell);
 		NameEntry  *entry;
 		bool		found;
 
-		if (action->operation != AR_SCHEMA_DROP || action->object->name[0] == '\0')
+		if (object->dropped == NULL || object->name[0] == '\0')
 			continue;
-		entry = hash_search(dropped, action->object->name, HASH_ENTER, &found);
+		entry = hash_search(dropped, object->name, HASH_ENTER, &found);
 		if (!found)
-			entry->actions = NIL;
-		entry->actions = lappend(entry->actions, action);
+			entry->objects = NIL;
+		entry->objects = lappend(entry->objects, object);
 	}
-	foreach(cell, actions)
+	foreach(cell, to->objects)
 	{
-		SchemaAction *action = lfirst(cell);
+		SchemaObject *object = lfirst(cell);
 		NameEntry  *entry;
 		ListCell   *other;
 
-		if (action->operation != AR_SCHEMA_CREATE || action->object->name[0] == '\0')
+		if (object->created == NULL || object->name[0] == '\0')
 			continue;
-		entry = hash_search(dropped, action->object->name, HASH_FIND, NULL);
+		entry = hash_search(dropped, object->name, HASH_FIND, NULL);
 		if (entry == NULL)
 			continue;
-		foreach(other, entry->actions)
+		foreach(other, entry->objects)
 		{
-			SchemaAction *drop = lfirst(other);
-			const char *a = drop->object->schema;
-			const char *b = action->object->schema;
+			SchemaObject *old = lfirst(other);
 
-			if (!drop->is_late && (a == b || (a && b && strcmp(a, b) == 0)) &&
-				drop->object->peer != action->object && shares_names(drop->object, action->object))
-				add_edge(drop, action);
+			if (!old->dropped->is_late && old->peer != object && shares_names(old, object) &&
+				(old->schema == object->schema ||
+				 (old->schema && object->schema && strcmp(old->schema, object->schema) == 0)))
+				add_edge(old->dropped, object->created);
 		}
 	}
 }

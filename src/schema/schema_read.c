@@ -265,6 +265,7 @@ static void enter_place(Reading *reading, Oid schema);
 static void set_path(Reading *reading, const char *path);
 static void leave_path(Reading *reading);
 static void read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc);
+static bool is_hidden(const SchemaObject *object);
 static void make_identity(const SchemaObject *object, StringInfo identity);
 static void register_addresses(const Reading *reading, SchemaObject *object);
 static void register_address(const Reading *reading, SchemaObject *object, Oid class, Oid oid, int32 sub_id);
@@ -273,6 +274,7 @@ static char *convert(Reading *reading, const SchemaObject *object, const KindCol
 					 Datum value, bool isnull, Oid relation, Oid owner);
 static char *default_privileges(Reading *reading, char object_type);
 static const char *type_name(Reading *reading, int64 key);
+static char *key_definition(const SchemaObject *key, Oid constraint);
 static char *call_text(Oid function, int nargs, Datum a, Datum b, Datum c);
 static char *index_definition(Reading *reading, Oid index);
 static bool is_default_opclass(Reading *reading, Oid opclass, Oid type);
@@ -579,9 +581,33 @@ read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
 	initStringInfo(&identity);
 	make_identity(object, &identity);
 	object->identity = MemoryContextStrdup(model->context, identity.data);
+	object->is_hidden = object->schema == NULL && !model->is_many && is_hidden(object);
 	MemoryContextSwitchTo(old);
 	ar_schema_add(model, object);
 	register_addresses(reading, object);
+}
+
+/*
+ * Is a type or a function not found by its name, because one of the server's
+ * has the same?
+ */
+static bool
+is_hidden(const SchemaObject *object)
+{
+	switch (object->kind)
+	{
+		case AR_SCHEMA_ENUM:
+		case AR_SCHEMA_DOMAIN:
+		case AR_SCHEMA_RANGE:
+			return !TypeIsVisible(object->oid);
+		case AR_SCHEMA_COMPOSITE:
+			return !TypeIsVisible((Oid) strtoul(ar_schema_value(object, "_type"), NULL, 10));
+		case AR_SCHEMA_FUNCTION:
+		case AR_SCHEMA_AGGREGATE:
+			return !FunctionIsVisible(object->oid);
+		default:
+			return false;
+	}
 }
 
 /*
@@ -715,6 +741,8 @@ convert(Reading *reading, const SchemaObject *object, const KindColumn *column, 
 		case CONVERT_ACL:
 			return ar_schema_acl_text(value, owner);
 		case CONVERT_CONSTRAINT:
+			if (object->kind == AR_SCHEMA_CONSTRAINT && strcmp(ar_schema_value(object, "type"), "c") != 0)
+				return key_definition(object, oid);
 			return constraint_definition(value);
 		case CONVERT_INDEX:
 			return index_definition(reading, oid);
@@ -803,6 +831,22 @@ type_name(Reading *reading, int64 key)
 		entry->name = MemoryContextStrdup(reading->model->context,
 										  format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN));
 	return entry->name;
+}
+
+/*
+ * The definition of a key with the options and the tablespace of its index,
+ * which the server has only in a whole command.
+ */
+static char *
+key_definition(const SchemaObject *key, Oid constraint)
+{
+	char	   *command = pg_get_constraintdef_command(constraint);
+	char	   *name = psprintf(" ADD CONSTRAINT %s ", quote_identifier(key->name));
+	char	   *found = strstr(command + strlen("ALTER TABLE ") + strlen(quote_identifier(key->parent->name)), name);
+
+	if (found == NULL)
+		elog(ERROR, "could not read the definition of %s", key->name);
+	return found + strlen(name);
 }
 
 /*

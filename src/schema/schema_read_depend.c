@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "schema/schema.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 typedef struct Dependent
@@ -26,8 +27,18 @@ typedef struct Dependent
 	SchemaObject *object;
 } Dependent;
 
+/* A dependency on a column that a table has from its parent alone. */
+typedef struct InheritedUse
+{
+	SchemaObject *user;
+	SchemaObject *table;
+	int			number;
+} InheritedUse;
+
 static SysScanDesc begin_scan(Relation rel, Oid class_id, Oid oid);
-static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object);
+static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object,
+					 List **inherited);
+static void add_column_of_parents(SchemaObject *user, const SchemaObject *table, const char *name);
 static void add_inherited(SchemaObject *column);
 static void add_need(SchemaObject *object, SchemaObject *need);
 
@@ -53,6 +64,7 @@ ar_schema_read_dependencies(SchemaModel *model)
 	Relation	rel = table_open(DependRelationId, AccessShareLock);
 	MemoryContext old = MemoryContextSwitchTo(model->context);
 	List	   *entries = NIL;
+	List	   *inherited = NIL;
 	HASH_SEQ_STATUS sequence;
 	AddressEntry *entry;
 	ListCell   *cell;
@@ -68,7 +80,13 @@ ar_schema_read_dependencies(SchemaModel *model)
 	{
 		CHECK_FOR_INTERRUPTS();
 		entry = lfirst(cell);
-		read_one(model, rel, entry->address.class_id, entry->address.oid, entry->object);
+		read_one(model, rel, entry->address.class_id, entry->address.oid, entry->object, &inherited);
+	}
+	foreach(cell, inherited)
+	{
+		InheritedUse *use = lfirst(cell);
+
+		add_column_of_parents(use->user, use->table, get_attname(use->table->oid, use->number, false));
 	}
 	foreach(cell, model->objects)
 	{
@@ -90,7 +108,17 @@ ar_schema_read_dependencies(SchemaModel *model)
 		SchemaObject *object = lfirst(cell);
 
 		if (object->kind == AR_SCHEMA_INHERITED_COLUMN)
+		{
+			ListCell   *user;
+
 			add_inherited(object);
+			/* who uses it, uses the parent's */
+			foreach(user, object->users)
+			{
+				if (((SchemaObject *) lfirst(user))->parent != object)
+					add_column_of_parents(lfirst(user), object->parent, object->name);
+			}
+		}
 		if ((object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT) &&
 			ar_schema_value(object, "_attached_to"))
 			object->attached_to = ar_schema_find_address(model, object->kind == AR_SCHEMA_INDEX ? RelationRelationId :
@@ -132,6 +160,32 @@ add_inherited(SchemaObject *column)
 }
 
 /*
+ * Who uses a column that a table has from its parents, needs the parents'.
+ */
+static void
+add_column_of_parents(SchemaObject *user, const SchemaObject *table, const char *name)
+{
+	ListCell   *cell;
+	ListCell   *part;
+
+	foreach(cell, table->needs)
+	{
+		SchemaObject *parent = lfirst(cell);
+
+		if (parent->kind != AR_SCHEMA_TABLE || user == parent)
+			continue;
+		foreach(part, parent->parts)
+		{
+			SchemaObject *column = lfirst(part);
+
+			if (column->kind == AR_SCHEMA_COLUMN && strcmp(column->name, name) == 0)
+				add_need(user, column);
+		}
+		add_column_of_parents(user, parent, name);
+	}
+}
+
+/*
  * What an object depends on.
  */
 static SysScanDesc
@@ -147,7 +201,7 @@ begin_scan(Relation rel, Oid class_id, Oid oid)
 }
 
 static void
-read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object)
+read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object, List **inherited)
 {
 	SysScanDesc scan = begin_scan(rel, class_id, oid);
 	HeapTuple	tuple;
@@ -178,7 +232,18 @@ read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *
 		if (user == NULL)
 			user = object;
 		if (need == NULL && depend->refobjsubid != 0)
+		{
 			need = ar_schema_find_address(model, depend->refclassid, depend->refobjid, 0);
+			if (need && need->kind == AR_SCHEMA_TABLE)
+			{
+				InheritedUse *use = palloc(sizeof(InheritedUse));
+
+				use->user = user;
+				use->table = need;
+				use->number = depend->refobjsubid;
+				*inherited = lappend(*inherited, use);
+			}
+		}
 		if (need)
 			add_need(user, need);
 	}

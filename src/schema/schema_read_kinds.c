@@ -105,6 +105,11 @@
 	"FROM pg_attribute y WHERE y.attrelid = " index ".oid) END) AS usual) w " \
 	"WHERE w.base <> w.usual AND (length(w.usual) < 50 OR left(w.base, 20) <> left(w.usual, 20)))"
 
+/* The name that the server would choose, if that is free. */
+#define USUAL_NAME(index, table, suffix) \
+	"left(concat_ws('_', " table ".relname, (SELECT string_agg(y.attname, '_' ORDER BY y.attnum) " \
+	"FROM pg_attribute y WHERE y.attrelid = " index ".oid), " suffix "), 63)"
+
 #define TABLESPACE(column) \
 	"CASE WHEN " column " <> 0::oid THEN (SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ") END"
 
@@ -125,7 +130,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale') AS locale, "
 	"c.collcollate::text AS lc_collate, c.collctype::text AS lc_ctype, "
 	"to_jsonb(c) ->> 'collicurules' AS rules, "
-	"c.collowner AS \"owner:owner\", " COMMENT(CollationRelationId, "c.oid")
+	"c.collowner AS \"owner:owner\", c.collowner AS \"oid:_owner\", " COMMENT(CollationRelationId, "c.oid")
 	" FROM pg_collation c WHERE c.collnamespace = ANY($1) AND " OURS(CollationRelationId, "c.oid")
 	"ORDER BY c.collnamespace",
 
@@ -231,6 +236,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"AS \"expression:expression\", "
 	"CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END AS identity, "
 	"i.options AS identity_options, i.unusual AS _identity_unusual, "
+	"CASE WHEN i.is_odd THEN i.name END AS identity_sequence, i.name AS _identity_name, "
 	STORAGE " AS storage, "
 	COMPRESSION " AS compression, "
 	"CASE WHEN a.attstattarget >= 0 THEN a.attstattarget END AS statistics, "
@@ -245,6 +251,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	" FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid " NOT_NULL_JOIN
 	/* OFFSET 0, so that it does nothing for other columns */
 	"LEFT JOIN LATERAL (SELECT s.seqrelid, " SEQUENCE_OPTIONS " AS options, "
+	"quote_ident(q.relname) AS name, q.relname <> left(c.relname || '_' || a.attname || '_seq', 63) AS is_odd, "
 	"concat(CASE WHEN q.relname <> left(c.relname || '_' || a.attname || '_seq', 63) "
 	"THEN ' SEQUENCE NAME ' || quote_ident(q.relname) END, " SEQUENCE_UNUSUAL ") AS unusual "
 	"FROM pg_depend d JOIN pg_sequence s ON s.seqrelid = d.objid JOIN pg_class q ON q.oid = d.objid "
@@ -325,6 +332,9 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.contype::text AS type, c.oid AS \"constraint:definition\", "
 	"coalesce((SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.conindid AND c.contype IN ('p', 'u')), false) AS clustered, "
 	"CASE WHEN c.contype <> 'c' THEN c.conindid END AS \"oid:_index\", c.conparentid AS \"oid:_attached_to\", "
+	"CASE WHEN c.conparentid <> 0::oid AND c.contype = 'p' THEN (SELECT left(t.relname || '_pkey', 63) FROM pg_class t WHERE t.oid = c.conrelid) "
+	"WHEN c.conparentid <> 0::oid THEN (SELECT " USUAL_NAME("i", "t", "CASE c.contype WHEN 'u' THEN 'key' ELSE 'excl' END")
+	" FROM pg_class t, pg_class i WHERE t.oid = c.conrelid AND i.oid = c.conindid) END AS _usual_name, "
 	COMMENT(ConstraintRelationId, "c.oid")
 	" FROM pg_constraint c WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND (c.conparentid = 0::oid AND c.conislocal "
 	"OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_class i, pg_class t WHERE i.oid = c.conindid AND t.oid = c.conrelid "
@@ -342,6 +352,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE WHEN x.indexprs IS NOT NULL THEN (SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) "
 	"FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) END AS statistics, "
 	"CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid) END AS \"oid:_attached_to\", "
+	"CASE WHEN c.relispartition THEN (SELECT " USUAL_NAME("c", "t", "'idx'") " FROM pg_class t WHERE t.oid = x.indrelid) END AS _usual_name, "
 	TABLESPACE("c.reltablespace") " AS tablespace, m.description AS comment"
 	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid " COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "
 	"OR x.indisclustered OR m.objoid IS NOT NULL "
@@ -359,7 +370,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_STATISTICS] =
 	"SELECT s.oid, 0, s.stxnamespace, " NO_PARENT ", s.stxname::text, s.oid AS \"statistics:definition\", "
 	"CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget END AS target, "
-	"s.stxowner AS \"owner:owner\", " COMMENT(StatisticExtRelationId, "s.oid")
+	"s.stxowner AS \"owner:owner\", s.stxowner AS \"oid:_owner\", " COMMENT(StatisticExtRelationId, "s.oid")
 	" FROM pg_statistic_ext s WHERE s.stxnamespace = ANY($1) AND " OURS(StatisticExtRelationId, "s.oid") "ORDER BY s.stxnamespace",
 
 	[AR_SCHEMA_RULE] =

@@ -7,11 +7,18 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
 #include "utils/builtins.h"
 
 static bool is_like_another(const SchemaObject *key);
+/* What the name of an old type ends with while it is replaced. */
+#define REPLACED "_replaced"
+
+static char *aside_name(const SchemaObject *object, const char *suffix);
+static bool is_renamed(const SchemaObject *object, bool whole_changes);
+static void rename_attached(SchemaAction *action, const SchemaObject *object, const char *from, const char *to);
 static bool is_attached_to(const SchemaObject *key);
 static void create_table(SchemaAction *action, const SchemaObject *table);
 static void create_composite(SchemaAction *action, const SchemaObject *type);
@@ -103,10 +110,63 @@ ar_schema_place_name(const SchemaObject *object)
 /*
  * The name that an old type has while it is replaced.
  */
-char *
-ar_schema_aside_name(const SchemaObject *object)
+static char *
+aside_name(const SchemaObject *object, const char *suffix)
 {
-	return psprintf("%.54s_replaced", object->name);
+	int			length = pg_mbcliplen(object->name, strlen(object->name), NAMEDATALEN - 1 - strlen(suffix));
+
+	return psprintf("%.*s%s", length, object->name, suffix);
+}
+
+/*
+ * Make room for a type's new version.  A range has a multirange and functions
+ * that make both.
+ */
+void
+ar_schema_put_aside(SchemaAction *action, const SchemaObject *type)
+{
+	SchemaObject other = *type;
+
+	other.name = aside_name(type, REPLACED);
+	ar_schema_say(action, "ALTER %s RENAME TO %s", ar_schema_comment_name(type), quote_identifier(other.name));
+	if (type->kind != AR_SCHEMA_RANGE)
+		return;
+	ar_schema_rename_range(action, type, type->name, other.name);
+	ar_schema_rename_multirange(action, &other, ar_schema_value(type, "multirange"),
+								quote_identifier(aside_name(type, "_multirange" REPLACED)));
+}
+
+/*
+ * The functions that make a range follow its name.
+ */
+void
+ar_schema_rename_range(SchemaAction *action, const SchemaObject *range, const char *from, const char *to)
+{
+	SchemaObject other = *range;
+	const char *subtype = ar_schema_value(range, "subtype");
+	char	   *new = pstrdup(quote_identifier(to));
+
+	other.name = from;
+	ar_schema_say(action, "ALTER FUNCTION %s(%s, %s) RENAME TO %s", ar_schema_name(&other), subtype, subtype, new);
+	ar_schema_say(action, "ALTER FUNCTION %s(%s, %s, pg_catalog.text) RENAME TO %s", ar_schema_name(&other), subtype,
+				  subtype, new);
+}
+
+/*
+ * So do those that make a multirange.  The names of the multirange are quoted.
+ */
+void
+ar_schema_rename_multirange(SchemaAction *action, const SchemaObject *range, const char *from, const char *to)
+{
+	char	   *name = ar_schema_name(range);
+	char	   *old = psprintf("%s%s%s", range->schema ? quote_identifier(range->schema) : "", range->schema ? "." : "",
+							   from);
+
+	to = pstrdup(to);
+	ar_schema_say(action, "ALTER FUNCTION %s() RENAME TO %s", old, to);
+	ar_schema_say(action, "ALTER FUNCTION %s(%s) RENAME TO %s", old, name, to);
+	ar_schema_say(action, "ALTER FUNCTION %s(VARIADIC %s[]) RENAME TO %s", old, name, to);
+	ar_schema_say(action, "ALTER TYPE %s RENAME TO %s", old, to);
 }
 
 /*
@@ -228,6 +288,9 @@ ar_schema_is_inline(const SchemaObject *object)
 	{
 		SchemaObject *need = lfirst(cell);
 
+		/* comes after the table */
+		if (need->kind == AR_SCHEMA_INHERITED_COLUMN && !ar_schema_is_inline(need))
+			return false;
 		if (need->kind == AR_SCHEMA_FUNCTION || need->kind == AR_SCHEMA_AGGREGATE ||
 			(need->kind == AR_SCHEMA_TABLE && need != table))
 			return false;
@@ -253,10 +316,33 @@ is_like_another(const SchemaObject *key)
 		if (other == key)
 			return false;
 		if (other->kind == AR_SCHEMA_CONSTRAINT && columns && strchr("pux", ar_schema_value(other, "type")[0]) &&
-			strcmp(strchr(ar_schema_value(other, "definition"), '('), columns) == 0)
+			strncmp(strchr(ar_schema_value(other, "definition"), '('), columns, strcspn(columns, ")") + 1) == 0)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * An index or a key of a partition is in the model for its name.  Where that
+ * of the partitioned table stays, the name is all that comes and goes.
+ */
+static bool
+is_renamed(const SchemaObject *object, bool whole_changes)
+{
+	return (object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT) && object->attached_to &&
+		!whole_changes && ar_schema_value(object, "_usual_name");
+}
+
+static void
+rename_attached(SchemaAction *action, const SchemaObject *object, const char *from, const char *to)
+{
+	SchemaObject index = *object;
+
+	if (strcmp(from, to) == 0)
+		return;
+	index.parent = NULL;
+	index.name = from;
+	ar_schema_say(action, "ALTER INDEX %s RENAME TO %s", ar_schema_name(&index), quote_identifier(to));
 }
 
 static bool
@@ -364,6 +450,11 @@ ar_schema_create(SchemaAction *action, const SchemaObject *object, const SchemaO
 			break;
 		case AR_SCHEMA_CONSTRAINT:
 		case AR_SCHEMA_FOREIGN_KEY:
+			if (is_renamed(object, object->attached_to && object->attached_to->created))
+			{
+				rename_attached(action, object, ar_schema_value(object, "_usual_name"), object->name);
+				break;
+			}
 			ar_schema_say(action, "ALTER TABLE %s ADD CONSTRAINT %s %s", place,
 						  quote_identifier(object->name), ar_schema_value(object, "definition"));
 			if (strstr(ar_schema_value(object, "definition"), " NOT VALID") == NULL)
@@ -373,7 +464,14 @@ ar_schema_create(SchemaAction *action, const SchemaObject *object, const SchemaO
 				ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 			break;
 		case AR_SCHEMA_INDEX:
-			create_index(action, object);
+			if (is_renamed(object, object->attached_to && object->attached_to->created))
+			{
+				rename_attached(action, object, ar_schema_value(object, "_usual_name"), object->name);
+				if (ar_schema_flag(object, "clustered"))
+					ar_schema_say(action, "ALTER TABLE %s CLUSTER ON %s", place, quote_identifier(object->name));
+			}
+			else
+				create_index(action, object);
 			break;
 		case AR_SCHEMA_REPLICA_IDENTITY:
 			ar_schema_say(action, "ALTER TABLE %s REPLICA IDENTITY %s", place,
@@ -472,8 +570,30 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 			ar_schema_say(action, "ALTER DOMAIN %s DROP CONSTRAINT %s", place,
 						  quote_identifier(object->name));
 			break;
+		case AR_SCHEMA_INDEX:
+			if (is_renamed(object, object->attached_to && object->attached_to->dropped))
+			{
+				if (ar_schema_value(object, "comment"))
+					ar_schema_say(action, "COMMENT ON %s IS NULL", ar_schema_comment_name(object));
+				if (ar_schema_flag(object, "clustered"))
+					ar_schema_say(action, "ALTER TABLE %s SET WITHOUT CLUSTER", place);
+				rename_attached(action, object, object->name, ar_schema_value(object, "_usual_name"));
+				break;
+			}
+			ar_schema_say(action, "DROP %s", ar_schema_comment_name(object));
+			ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
+			break;
 		case AR_SCHEMA_CONSTRAINT:
 		case AR_SCHEMA_FOREIGN_KEY:
+			if (is_renamed(object, object->attached_to && object->attached_to->dropped))
+			{
+				if (ar_schema_value(object, "comment"))
+					ar_schema_say(action, "COMMENT ON %s IS NULL", ar_schema_comment_name(object));
+				if (ar_schema_flag(object, "clustered"))
+					ar_schema_say(action, "ALTER TABLE %s SET WITHOUT CLUSTER", place);
+				rename_attached(action, object, object->name, ar_schema_value(object, "_usual_name"));
+				break;
+			}
 			ar_schema_say(action, "ALTER TABLE %s DROP CONSTRAINT %s", place,
 						  quote_identifier(object->name));
 			break;
@@ -502,7 +622,7 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 			{
 				SchemaObject aside = *object;
 
-				aside.name = ar_schema_aside_name(object);
+				aside.name = aside_name(object, REPLACED);
 				name = ar_schema_name(&aside);
 			}
 			ar_schema_say(action, "DROP %s %s", object->kind == AR_SCHEMA_DOMAIN ? "DOMAIN" : "TYPE", name);
@@ -514,7 +634,7 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 			ar_schema_say(action, "DROP %s", ar_schema_comment_name(object));
 			if (object->kind == AR_SCHEMA_TABLE || object->kind == AR_SCHEMA_SEQUENCE)
 				ar_schema_warn(action, AR_HAZARD_DELETES);
-			if (object->kind == AR_SCHEMA_TABLE || object->kind == AR_SCHEMA_INDEX)
+			if (object->kind == AR_SCHEMA_TABLE)
 				ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 			if (object->kind == AR_SCHEMA_EXTENSION)
 				ar_schema_warn(action, AR_HAZARD_DELETES);
@@ -910,7 +1030,8 @@ create_aggregate(SchemaAction *action, const SchemaObject *aggregate)
 	for (int i = 0; i < lengthof(parts); i++)
 	{
 		if (ar_schema_value(aggregate, parts[i]))
-			appendStringInfo(&text, ", %s = %s", parts[i], ar_schema_value(aggregate, parts[i]));
+			appendStringInfo(&text, strcmp(parts[i], "sortop") == 0 ? ", %s = OPERATOR(%s)" : ", %s = %s", parts[i],
+							 ar_schema_value(aggregate, parts[i]));
 	}
 	if (ar_schema_flag(aggregate, "finalfunc_extra"))
 		appendStringInfoString(&text, ", finalfunc_extra");
@@ -1015,11 +1136,29 @@ enabled_state(SchemaAction *action, const SchemaObject *object, const char *word
 }
 
 /*
+ * A revision names the objects of the target schema without that, so that it
+ * serves every schema.  What the server has under the same name cannot be named
+ * so: it can be created, and no more.
+ */
+void
+ar_schema_require_visible(const SchemaObject *object)
+{
+	if (object->is_hidden)
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("%s has the name of one of the server's own", object->identity),
+				errdetail("Names in a revision have no schema, so that it serves every schema, and the server's own come first."),
+				errhint("Give it another name."));
+}
+
+/*
  * Comment, owner and privileges of a new object.
  */
 static void
 finish_object(SchemaAction *action, const SchemaObject *object, const SchemaOptions *options)
 {
+	int			said = list_length(action->statements);
+
 	if (object->kind == AR_SCHEMA_SCHEMA && object->schema == NULL)
 		return;
 	if (ar_schema_has(object, "comment") && ar_schema_value(object, "comment"))
@@ -1037,6 +1176,8 @@ finish_object(SchemaAction *action, const SchemaObject *object, const SchemaOpti
 
 		action->statements = list_concat(action->statements, grants);
 	}
+	if (list_length(action->statements) > said)
+		ar_schema_require_visible(object);
 }
 
 /*
@@ -1093,6 +1234,8 @@ without_own(const SchemaObject *column)
 			other->value[i] = column->value[i];
 		else if (strcmp(names[i], "acl") == 0)
 			other->value[i] = grant_default(column);
+		else if (strcmp(names[i], "no_default") == 0)
+			other->value[i] = "false";
 	}
 	return other;
 }
