@@ -68,6 +68,7 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.pool_status('text')$$),
   ($$algo_ref.prefetch('SELECT 1', VARIADIC '{}')$$),
   ($$algo_ref.prefetch_jsonb('SELECT 1', VARIADIC '{}')$$),
+  ($$algo_ref.prefetch_jsonb_query('SELECT 1', '{}')$$),
   ($$algo_ref.prefetch_query('SELECT 1', '{}')$$),
   ($$algo_ref.prefetch_rows('SELECT 1', '{}', NULL)$$),
   ($$algo_ref.prefetch_sets('SELECT 1', VARIADIC '{}')$$),

@@ -122,14 +122,27 @@ typedef struct JsonColumn
 	int			position;		/* in the slot, from 0 */
 	char	   *prefix;			/* {"name": or ,"name": */
 	int			prefix_length;
+	char	   *name;
+	Oid			base;			/* its type, below domains */
 	JsonForm	form;
 	FmgrInfo	function;
 } JsonColumn;
+
+/* What the jsonb objects of the rows of a node have in common. */
+typedef struct JsonbShape
+{
+	int			count;			/* of keys */
+	int		   *source;			/* of their values: a column; -1 - a child */
+	uint32	   *head;			/* header and the entries of the keys */
+	char	   *keys;
+	Size		key_length;
+} JsonbShape;
 
 extern void ar_prefetch_json_column(JsonColumn *column, const char *name, Oid type,
 									int position, bool first);
 extern void ar_prefetch_json_value(JsonBuffer *buffer, JsonColumn *column, Datum value,
 								   bool isnull);
+extern void ar_prefetch_json_bare(JsonBuffer *buffer, JsonColumn *column, Datum value);
 extern bool ar_prefetch_json_allocates(const JsonColumn *column);
 extern void ar_prefetch_json_string(JsonBuffer *buffer, const char *text, Size length);
 extern void ar_prefetch_json_reserve(JsonBuffer *buffer, Size more);
@@ -237,6 +250,7 @@ typedef struct PathNode
 								 * known when a row comes in */
 	int			json_count;
 	JsonColumn *json;
+	JsonbShape	jsonb;
 	bool		json_allocates; /* writing a row may leave memory behind */
 	int			sort_count;
 	int		   *sort_position;
@@ -317,6 +331,7 @@ typedef struct PrefetchLoad PrefetchLoad;
 typedef enum PrefetchOutput
 {
 	AR_PREFETCH_ROWS,			/* nested rows */
+	AR_PREFETCH_JSONB,			/* the same as jsonb */
 	AR_PREFETCH_SETS			/* each row once, by path */
 } PrefetchOutput;
 
@@ -389,6 +404,7 @@ typedef struct CandidateGroup
 typedef struct NodeState
 {
 	PathNode   *node;
+	bool		as_text;		/* rows are kept as they are written */
 	bool		keeps_order;	/* rows have sort values */
 	bool		bounds_rows;	/* a limit is kept as rows come in */
 	bool		has_inner_child;
@@ -476,6 +492,17 @@ ar_prefetch_row(const NodeState *state, int number)
 /* prefetch_write.c */
 extern void ar_prefetch_write_columns(PrefetchLoad *load, const NodeState *state,
 									  const Row *row, JsonBuffer *to);
+
+extern bool ar_prefetch_closes_cycle(const PrefetchLoad *load, const PathNode *node,
+									 const Row *row);
+
+/* prefetch_jsonb.c: the same as jsonb --------------------------------------- */
+
+extern void ar_prefetch_jsonb_shape(PathNode *node);
+extern void ar_prefetch_jsonb_row(PrefetchLoad *load, const NodeState *state, const Row *row,
+								  JsonBuffer *to);
+extern void ar_prefetch_jsonb_text(PrefetchLoad *load, const NodeState *state,
+								   const TupleTableSlot *slot, JsonBuffer *to);
 
 /* prefetch_sets.c: what was read, each row once ------------------------------ */
 

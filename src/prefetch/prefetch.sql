@@ -52,16 +52,32 @@ END;
 COMMENT ON FUNCTION algo_ref.prefetch(text, text[]) IS
   'rows of a query, each with what the paths lead to, as json';
 
+-- The same as jsonb, with parameters.
+--
+-- query, paths  as for algo_ref.prefetch, with :name in the query and in
+--               conditions
+-- params        an object with a value for each name, or NULL
+--
+-- Errors: 54000 a value in a row would take more than 256 MB; those of
+-- algo_ref.prefetch_query.
+CREATE FUNCTION algo_ref.prefetch_jsonb_query(query text, paths text[], params jsonb DEFAULT NULL)
+RETURNS SETOF jsonb
+AS 'MODULE_PATHNAME', 'algo_ref_prefetch_jsonb_query'
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
+
+COMMENT ON FUNCTION algo_ref.prefetch_jsonb_query(text, text[], jsonb) IS
+  'rows of a query with parameters, each with what the paths lead to, as jsonb';
+
 -- The same as jsonb.
 --
 -- query, paths  as for algo_ref.prefetch
 --
--- Errors: those of algo_ref.prefetch.
+-- Errors: those of algo_ref.prefetch_jsonb_query.
 CREATE FUNCTION algo_ref.prefetch_jsonb(query text, VARIADIC paths text[])
 RETURNS SETOF jsonb
 LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
-  SELECT algo_ref.prefetch_rows(query, paths, NULL::pg_catalog.jsonb)::pg_catalog.jsonb;
+  SELECT algo_ref.prefetch_jsonb_query(query, paths, NULL::pg_catalog.jsonb);
 END;
 
 COMMENT ON FUNCTION algo_ref.prefetch_jsonb(text, text[]) IS

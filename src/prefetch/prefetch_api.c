@@ -30,6 +30,7 @@ typedef struct SetsCall
 	Datum	   *link_paths;
 } SetsCall;
 
+static Datum next_row(FunctionCallInfo fcinfo, PrefetchOutput output);
 static Datum *path_texts(const PrefetchPlan *plan, bool is_link);
 static double explain_fetch(ReturnSetInfo *rsinfo, const PathNode *node,
 							const PrefetchFetch *fetch, const PrefetchCounts *counts);
@@ -48,6 +49,23 @@ PG_FUNCTION_INFO_V1(algo_ref_prefetch_rows);
 Datum
 algo_ref_prefetch_rows(PG_FUNCTION_ARGS)
 {
+	return next_row(fcinfo, AR_PREFETCH_ROWS);
+}
+
+PG_FUNCTION_INFO_V1(algo_ref_prefetch_jsonb_query);
+
+/*
+ * algo_ref.prefetch_jsonb_query(query, paths, params)
+ */
+Datum
+algo_ref_prefetch_jsonb_query(PG_FUNCTION_ARGS)
+{
+	return next_row(fcinfo, AR_PREFETCH_JSONB);
+}
+
+static Datum
+next_row(FunctionCallInfo fcinfo, PrefetchOutput output)
+{
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	FuncCallContext *context;
 	RowsCall   *call;
@@ -60,7 +78,7 @@ algo_ref_prefetch_rows(PG_FUNCTION_ARGS)
 		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
 		call = palloc0(sizeof(RowsCall));
 		ar_prefetch_json_reserve(&call->row, 1024);
-		call->load = begin_load(fcinfo, AR_PREFETCH_ROWS);
+		call->load = begin_load(fcinfo, output);
 		RegisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
 		context->user_fctx = call;
 		MemoryContextSwitchTo(old);

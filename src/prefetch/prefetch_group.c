@@ -53,13 +53,15 @@ static void *resize(MemoryContext context, void *array, Size size);
 void
 ar_prefetch_add_row(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot, int group)
 {
-	PathNode   *node = state->node;
 	Row		   *row;
 
-	if (node->as_text)
+	if (state->as_text)
 	{
 		load->text.length = 0;
-		write_text(load, state, slot);
+		if (load->output == AR_PREFETCH_JSONB)
+			ar_prefetch_jsonb_text(load, state, slot, &load->text);
+		else
+			write_text(load, state, slot);
 		row = add_keys(load, state, slot, group);
 		row->length = (uint32) load->text.length;
 		row->data = memcpy(get_room(load, row->length), load->text.data, row->length);
@@ -389,7 +391,7 @@ ar_prefetch_keep_candidates(PrefetchLoad *load, NodeState *state)
 
 			ExecStoreMinimalTuple(tuple, state->slot, false);
 			slot_getsomeattrs(state->slot, state->node->needed);
-			if (state->node->as_text)
+			if (state->as_text)
 			{
 				ar_prefetch_add_row(load, state, state->slot, i);
 				pfree(tuple);

@@ -70,6 +70,8 @@ ar_prefetch_json_column(JsonColumn *column, const char *name, Oid type, int posi
 	column->prefix = prefix.data;
 	column->prefix_length = (int) prefix.length;
 	column->position = position;
+	column->name = pstrdup(name);
+	column->base = base;
 	getTypeOutputInfo(base, &function, &is_varlena);
 	switch (base)
 	{
@@ -143,10 +145,17 @@ ar_prefetch_json_value(JsonBuffer *buffer, JsonColumn *column, Datum value, bool
 {
 	ar_prefetch_json_bytes(buffer, column->prefix, column->prefix_length);
 	if (isnull)
-	{
 		ar_prefetch_json_bytes(buffer, "null", 4);
-		return;
-	}
+	else
+		ar_prefetch_json_bare(buffer, column, value);
+}
+
+/*
+ * Write a value without its name.
+ */
+void
+ar_prefetch_json_bare(JsonBuffer *buffer, JsonColumn *column, Datum value)
+{
 	switch (column->form)
 	{
 		case AR_JSON_BOOL:

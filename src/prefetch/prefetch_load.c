@@ -149,6 +149,9 @@ begin_state(PrefetchLoad *load, PathNode *node)
 
 	state->node = node;
 	state->stride = MAXALIGN(offsetof(Row, below) + sizeof(int32) * node->child_count);
+	state->as_text = node->as_text &&
+		(load->output == AR_PREFETCH_ROWS ||
+		 (load->output == AR_PREFETCH_JSONB && node->child_count == 0));
 	state->keeps_order = node->sort_count > 0 && !node->to_one;
 	if (node->parent)
 	{
@@ -158,7 +161,7 @@ begin_state(PrefetchLoad *load, PathNode *node)
 		if (node->link)
 			ar_prefetch_key_init(&state->far_keys, &node->fetch->key, load->context, key_context);
 	}
-	if (node->identity && load->output == AR_PREFETCH_ROWS)
+	if (node->identity && load->output != AR_PREFETCH_SETS)
 	{
 		NodeState  *parent = node->in_chain ? load->states[node->parent->number] : NULL;
 

@@ -1060,6 +1060,7 @@ finish_columns(PathNode *node)
 	for (int i = 0; node->identity && i < node->identity_shape.count; i++)
 		needed = Max(needed, node->identity[i] + 1);
 	node->needed = needed;
+	ar_prefetch_jsonb_shape(node);
 }
 
 /*

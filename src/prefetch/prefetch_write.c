@@ -14,7 +14,6 @@ static void write_row(PrefetchLoad *load, const NodeState *state, const Row *row
 static inline void write_column(JsonColumn *column, const TupleTableSlot *slot, JsonBuffer *to);
 static void write_child(PrefetchLoad *load, const PathNode *child, int32 group, JsonBuffer *to);
 static void write_count(const NodeState *state, int32 group, JsonBuffer *to);
-static bool closes_cycle(const PrefetchLoad *load, const PathNode *node, const Row *row);
 
 /*
  * Append the next row of the query, with all that hangs on it, to a buffer.
@@ -39,7 +38,10 @@ ar_prefetch_load_next(PrefetchLoad *load, JsonBuffer *to)
 		row = ar_prefetch_row(top, load->next_row++);
 		if (!ar_prefetch_is_alive(load, top, row))
 			continue;
-		write_row(load, top, row, to);
+		if (load->output == AR_PREFETCH_JSONB)
+			ar_prefetch_jsonb_row(load, top, row, to);
+		else
+			write_row(load, top, row, to);
 		return true;
 	}
 }
@@ -77,7 +79,7 @@ ar_prefetch_write_columns(PrefetchLoad *load, const NodeState *state, const Row 
 		ar_prefetch_json_bytes(to, "{", 1);
 		return;
 	}
-	if (node->as_text)
+	if (state->as_text)
 	{
 		ar_prefetch_json_bytes(to, row->data, row->length);
 		return;
@@ -124,7 +126,7 @@ write_child(PrefetchLoad *load, const PathNode *child, int32 group, JsonBuffer *
 	{
 		const Row  *row = count == 0 ? NULL : ar_prefetch_row(state, rows[0]);
 
-		if (row == NULL || (child->in_chain && closes_cycle(load, child, row)))
+		if (row == NULL || (child->in_chain && ar_prefetch_closes_cycle(load, child, row)))
 			ar_prefetch_json_bytes(to, "null", 4);
 		else
 			write_row(load, state, row, to);
@@ -135,7 +137,7 @@ write_child(PrefetchLoad *load, const PathNode *child, int32 group, JsonBuffer *
 	{
 		const Row  *row = ar_prefetch_row(state, rows[i]);
 
-		if (child->in_chain && closes_cycle(load, child, row))
+		if (child->in_chain && ar_prefetch_closes_cycle(load, child, row))
 			continue;
 		if (!first)
 			ar_prefetch_json_bytes(to, ",", 1);
@@ -155,8 +157,8 @@ write_count(const NodeState *state, int32 group, JsonBuffer *to)
 /*
  * Is a row of a recursion one that it has already come through?
  */
-static bool
-closes_cycle(const PrefetchLoad *load, const PathNode *node, const Row *row)
+bool
+ar_prefetch_closes_cycle(const PrefetchLoad *load, const PathNode *node, const Row *row)
 {
 	const PathNode *above = node->parent;
 

@@ -70,8 +70,8 @@ typedef struct SchemaObject
 	int32		sub_id;
 	Oid			schema_oid;
 
-	bool		is_hidden;		/* a type or function that names without schema
-								 * do not find */
+	bool		is_hidden;		/* a type or function that names without
+								 * schema do not find */
 	bool		is_large;		/* a table that online plans treat with care;
 								 * set by who wants such a plan */
 

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 
 static bool is_like_another(const SchemaObject *key);
+
 /* What the name of an old type ends with while it is replaced. */
 #define REPLACED "_replaced"
 
