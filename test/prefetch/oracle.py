@@ -342,7 +342,9 @@ class Maker:
                                       lambda a, b, key=key: equal(a, key.target_columns, b, key.columns)))
             if other.is_link:
                 for near, far in (other.keys, other.keys[::-1]):
+                    # what pins it may be a column of another key
                     if near.target is table and far.target is not table and \
+                            not any(column.name == other.name for one in self.tables for key in one.keys for column in key.columns) and \
                             not any(own.columns[0].name in (far.target.name, far.target.name + '_id') for own in table.keys):
                         found.append(Edge('many', far.target.name, other.name, far.target,
                                           lambda a, b, near=near, far=far, other=other:
