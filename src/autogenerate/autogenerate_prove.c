@@ -53,6 +53,7 @@ static void add_extensions(SchemaModel *declared, const SchemaModel *live, const
 static void mark_large(SchemaModel *live);
 static void inherit_large(SchemaModel *model, const SchemaModel *live, List *renames);
 static void on_stage(Comparison *comparison, void (*act) (Comparison *));
+static bool changes_type(const SchemaAction *action);
 static void build_declared(Comparison *comparison);
 static void rename_twin(Comparison *comparison);
 static void build_twin(Comparison *comparison);
@@ -215,7 +216,9 @@ on_stage(Comparison *comparison, void (*act) (Comparison *))
 	AtEOXact_Enum();
 	RestoreUncommittedEnums(labels);
 	comparison->stage->is_open = false;
-	if (error && error->sqlerrcode == ERRCODE_CANNOT_COERCE && comparison->action)
+	if (error && comparison->action &&
+		(error->sqlerrcode == ERRCODE_CANNOT_COERCE ||
+		 (error->sqlerrcode == ERRCODE_INVALID_TABLE_DEFINITION && changes_type(comparison->action))))
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("%s cannot be changed in place", comparison->action->object->identity),
@@ -223,6 +226,13 @@ on_stage(Comparison *comparison, void (*act) (Comparison *))
 				errhint("Write this revision by hand."));
 	if (error)
 		ReThrowError(error);
+}
+
+static bool
+changes_type(const SchemaAction *action)
+{
+	return action->operation == AR_SCHEMA_ALTER && action->object->peer &&
+		ar_schema_retypes(action->object->peer, action->object);
 }
 
 static void

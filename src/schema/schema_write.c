@@ -285,6 +285,10 @@ ar_schema_is_inline(const SchemaObject *object)
 	if (object->kind == AR_SCHEMA_CONSTRAINT &&
 		(strstr(ar_schema_value(object, "definition"), " NOT VALID") || is_like_another(object)))
 		return false;
+	/* it would make what is NOT NULL by the parent so by itself */
+	if (object->kind == AR_SCHEMA_CONSTRAINT && ar_schema_value(table, "parents") &&
+		strcmp(ar_schema_value(object, "type"), "p") == 0)
+		return false;
 	foreach(cell, object->needs)
 	{
 		SchemaObject *need = lfirst(cell);
@@ -973,9 +977,14 @@ create_domain(SchemaAction *action, const SchemaObject *domain)
 	if (ar_schema_value(domain, "default"))
 		appendStringInfo(&text, " DEFAULT %s", ar_schema_value(domain, "default"));
 	if (ar_schema_flag(domain, "not_null"))
-		appendStringInfo(&text, "%s%s NOT NULL", ar_schema_value(domain, "not_null_constraint") ? " CONSTRAINT " : "",
-						 ar_schema_value(domain, "not_null_constraint") ?
-						 ar_schema_value(domain, "not_null_constraint") : "");
+	{
+		const char *not_null = ar_schema_value(domain, "not_null_constraint");
+
+		/* an old version of the domain still has the usual name */
+		if (not_null == NULL && domain->peer && domain->peer->dropped)
+			not_null = ar_schema_value(domain, "_not_null_name");
+		appendStringInfo(&text, "%s%s NOT NULL", not_null ? " CONSTRAINT " : "", not_null ? not_null : "");
+	}
 	foreach(cell, domain->parts)
 	{
 		SchemaObject *part = lfirst(cell);

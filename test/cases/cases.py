@@ -21,13 +21,14 @@ import collections
 import concurrent.futures
 import glob
 import os
-import re
 import subprocess
 import sys
 import threading
 
 import psycopg2
 import yaml
+
+from dumps import difference, statements_of
 
 
 def load(folder):
@@ -43,22 +44,6 @@ def load(folder):
             with open(os.path.join(os.path.dirname(path), other)) as stream:
                 texts.append(stream.read())
         yield ('migra', os.path.basename(os.path.dirname(path)), texts[0], texts[1], {})
-
-
-def statements_of(dump):
-    """The statements of a dump, in a form that does not know their order."""
-    found = []
-    text = '\n'.join(line for line in dump.split('\n')
-                     if not line.startswith(('--', 'SET ', 'SELECT pg_catalog.set_config', '\\')))
-    for statement in re.split(r';\n\n+', text):
-        statement = statement.strip().rstrip(';')
-        if not statement or re.search(r'EXTENSION.* algo_ref\b', statement):
-            continue
-        if re.match(r'CREATE (UNLOGGED |FOREIGN )?TABLE|CREATE TYPE .* AS \(', statement):
-            lines = statement.split('\n')
-            statement = '\n'.join([lines[0]] + sorted(line.rstrip(',') for line in lines[1:]))
-        found.extend(sorted(statement.split(';\n')) if statement.startswith(('GRANT', 'REVOKE')) else [statement])
-    return sorted(found)
 
 
 class Judge:
@@ -147,11 +132,6 @@ class Judge:
 def psycopg2_format(text, value):
     return text.replace('%s', psycopg2.extensions.QuotedString(value).getquoted().decode('latin-1')
                         if value.isascii() else "'" + value.replace("'", "''") + "'")
-
-
-def difference(wanted, got):
-    return '\n'.join(['- ' + line for line in wanted if line not in got] +
-                     ['+ ' + line for line in got if line not in wanted])
 
 
 def main():

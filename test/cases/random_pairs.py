@@ -175,7 +175,8 @@ def as_line(call):
 
 
 class Judge:
-    def __init__(self):
+    def __init__(self, breaks=False):
+        self.breaks = breaks
         psql('postgres', "SET client_min_messages = error; DROP DATABASE IF EXISTS pairs_template; CREATE DATABASE pairs_template TEMPLATE template0;"
              "\nDO $$BEGIN CREATE ROLE gen_a; EXCEPTION WHEN duplicate_object THEN END$$;\nDO $$BEGIN CREATE ROLE \"gen B\"; EXCEPTION WHEN duplicate_object THEN END$$;")
         psql('pairs_template', 'SET client_min_messages = warning;' + SETUP)
@@ -227,6 +228,8 @@ class Judge:
             script += "\\if :works\nSELECT :'answer'::jsonb || coalesce(judge.finish(%s, %s), '{}');\n\\else\nSELECT :'answer'::jsonb;\n\\endif\n" % (place, quoted(text))
             script += 'SELECT judge.forget(%s) \\g /dev/null\n' % place
         answers, errors = psql('pairs_live', script)
+        if self.breaks:
+            psql('pairs_live', ''.join('CREATE TABLE pair_%d.too_much ();' % n for n in range(len(pairs))))
         if len(answers) != len(pairs):
             raise Broken(errors[-3000:])
         dumped = self.dump('pairs_live')
@@ -332,8 +335,9 @@ def main():
     parser.add_argument('--reduce', action='store_true')
     parser.add_argument('--show', action='store_true')
     parser.add_argument('--each', type=int, default=1, help='of one kind of failure, list that many')
+    parser.add_argument('--break', dest='breaks', action='store_true', help='spoil each upgrade, to test the judge')
     options = parser.parse_args()
-    judge = Judge()
+    judge = Judge(options.breaks)
     started = time.time()
     states = collections.Counter()
     reasons = collections.Counter()
