@@ -128,7 +128,9 @@ ar_autogenerate_compare(const AutogenerateRequest *request)
 								  ar_schema_plan(from, result->declared, &stage->options));
 	if (result->upgrade == NIL)
 		return result;
+	stage->options.restores_owners = true;
 	downgrade = ar_schema_plan(result->declared, from, &stage->options);
+	stage->options.restores_owners = false;
 	result->downgrade = list_concat(downgrade, rename_back);
 	on_stage(&comparison, prove);
 	return result;

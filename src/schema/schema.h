@@ -91,6 +91,9 @@ typedef struct SchemaObject
 	struct SchemaAction *dropped;
 	struct SchemaAction *altered;
 	struct SchemaAction *created;
+	struct SchemaAction *toasted;	/* of a table: sets options of its TOAST
+									 * table */
+	struct SchemaObject *clash; /* what goes, and has its name */
 } SchemaObject;
 
 /* A schema to read. */
@@ -133,6 +136,8 @@ typedef struct SchemaModel
 typedef struct SchemaOptions
 {
 	bool		owners;			/* compare owners, too */
+	bool		restores_owners;	/* what is created has the owner that the
+									 * model says, also if they are not compared */
 	bool		keep_extensions;	/* never drop an extension */
 	bool		online;			/* keep large tables usable meanwhile */
 } SchemaOptions;
@@ -224,6 +229,7 @@ extern bool ar_schema_can_alter(const SchemaObject *from, const SchemaObject *to
 extern bool ar_schema_retypes(const SchemaObject *from, const SchemaObject *to);
 extern void ar_schema_alter(SchemaAction *action, const SchemaObject *from, const SchemaObject *to,
 							const SchemaOptions *options);
+extern void ar_schema_alter_toast(SchemaAction *action, const SchemaObject *from, const SchemaObject *to);
 extern void ar_schema_create(SchemaAction *action, const SchemaObject *object,
 							 const SchemaOptions *options);
 extern void ar_schema_drop(SchemaAction *action, const SchemaObject *object);

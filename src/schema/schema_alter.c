@@ -446,8 +446,6 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 		ar_schema_warn(action, AR_HAZARD_BLOCKS_READS);
 	}
 	alter_options(action, start, ar_schema_value(from, "options"), ar_schema_value(to, "options"), false);
-	alter_options(action, start, ar_schema_value(from, "toast_options"),
-				  ar_schema_value(to, "toast_options"), false);
 	if (!ar_schema_same(from, to, "foreign_options"))
 		alter_options(action, psprintf("ALTER FOREIGN TABLE %s", name),
 					  ar_schema_value(from, "foreign_options"), ar_schema_value(to, "foreign_options"), true);
@@ -460,6 +458,13 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	if ((ar_schema_flag(from, "row_security") && !ar_schema_flag(to, "row_security")) ||
 		(ar_schema_flag(from, "force_row_security") && !ar_schema_flag(to, "force_row_security")))
 		ar_schema_warn(action, AR_HAZARD_WIDENS_ACCESS);
+}
+
+void
+ar_schema_alter_toast(SchemaAction *action, const SchemaObject *from, const SchemaObject *to)
+{
+	alter_options(action, psprintf("ALTER TABLE %s", ar_schema_name(to)), ar_schema_value(from, "toast_options"),
+				  ar_schema_value(to, "toast_options"), false);
 }
 
 /*
@@ -1196,15 +1201,15 @@ split_quoted(const char *text)
 {
 	List	   *items = NIL;
 	const char *start = text;
-	bool		quoted = false;
+	char		quote = '\0';
 
 	if (text == NULL || text[0] == '\0')
 		return NIL;
 	for (const char *at = text;; at++)
 	{
-		if (*at == '\'' || *at == '"')
-			quoted = !quoted;
-		if (*at == '\0' || (!quoted && at[0] == ',' && at[1] == ' '))
+		if (quote ? *at == quote : *at == '\'' || *at == '"')
+			quote = quote ? '\0' : *at;
+		if (*at == '\0' || (!quote && at[0] == ',' && at[1] == ' '))
 		{
 			items = lappend(items, pnstrdup(start, at - start));
 			if (*at == '\0')

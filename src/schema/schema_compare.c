@@ -21,7 +21,7 @@ enum Change
 	CHANGE_REPLACE
 };
 
-static bool break_cycles(SchemaModel *from, List *actions);
+static bool break_cycles(SchemaModel *from, SchemaModel *to, List *actions);
 static int	find_cycles(SchemaAction *action, int *counter, List **stack, int *component);
 static List *with_statements(List *actions);
 static void match(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
@@ -43,6 +43,7 @@ static void retype(SchemaObject *column, const SchemaObject *type, List **work);
 static bool is_reborn(const SchemaObject *object, const SchemaModel *to);
 static bool still_needs(const SchemaObject *object, const SchemaObject *need);
 static void follow_parents(SchemaModel *from, SchemaModel *to);
+static void require_no_typed_table(const SchemaObject *column);
 static List *make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
 static SchemaObject *column_of(const SchemaObject *object);
 static SchemaAction *new_action(SchemaOperation operation, SchemaObject *object);
@@ -73,7 +74,7 @@ ar_schema_plan(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 	actions = make_actions(from, to, options);
 	add_edges(from, to);
 	add_clashes(from, to);
-	if (break_cycles(from, actions))
+	if (break_cycles(from, to, actions))
 	{
 		actions = make_actions(from, to, options);
 		add_edges(from, to);
@@ -93,8 +94,9 @@ ar_schema_plan(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
  * dropped by themselves, before; true if there are any.
  */
 static bool
-break_cycles(SchemaModel *from, List *actions)
+break_cycles(SchemaModel *from, SchemaModel *to, List *actions)
 {
+	SchemaModel *models[] = {from, to};
 	int			counter = 0;
 	int			component = 0;
 	List	   *stack = NIL;
@@ -124,15 +126,28 @@ break_cycles(SchemaModel *from, List *actions)
 				object->goes_first = found = true;
 		}
 	}
-	if (!found)
-		return false;
-	foreach(cell, from->objects)
+	/* a key whose name is free only when all that is gone, comes later */
+	foreach(cell, to->objects)
 	{
 		SchemaObject *object = lfirst(cell);
 
-		object->dropped = object->altered = object->created = NULL;
-		if (object->peer)
-			object->peer->dropped = object->peer->altered = object->peer->created = NULL;
+		if (object->clash && object->with_parent && object->kind == AR_SCHEMA_CONSTRAINT && object->created &&
+			object->clash->dropped->component == object->created->component)
+		{
+			object->with_parent = false;
+			found = true;
+		}
+	}
+	if (!found)
+		return false;
+	for (int i = 0; i < lengthof(models); i++)
+	{
+		foreach(cell, models[i]->objects)
+		{
+			SchemaObject *object = lfirst(cell);
+
+			object->dropped = object->altered = object->created = object->toasted = NULL;
+		}
 	}
 	return true;
 }
@@ -206,7 +221,8 @@ match(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 			object->peer = ar_schema_find(models[1 - i], object->identity);
 			object->retyped = false;
 			object->with_parent = object->goes_first = object->acl_lost = false;
-			object->dropped = object->altered = object->created = NULL;
+			object->clash = NULL;
+			object->dropped = object->altered = object->created = object->toasted = NULL;
 			object->change = object->peer ? CHANGE_KEEP : i == 0 ? CHANGE_DROP : CHANGE_CREATE;
 		}
 	}
@@ -615,6 +631,29 @@ follow_parents(SchemaModel *from, SchemaModel *to)
 	}
 }
 
+/*
+ * The columns of a table of a type change with the type's, all at once.
+ */
+static void
+require_no_typed_table(const SchemaObject *column)
+{
+	ListCell   *cell;
+
+	if (column->kind != AR_SCHEMA_COLUMN || column->change == CHANGE_KEEP || (column->parent->change != CHANGE_KEEP && column->parent->change != CHANGE_ALTER))
+		return;
+	foreach(cell, column->parent->kind == AR_SCHEMA_COMPOSITE ? column->parent->users : NIL)
+	{
+		const SchemaObject *table = lfirst(cell);
+
+		if (table->kind == AR_SCHEMA_TABLE && ar_schema_value(table, "of_type") && table->change != CHANGE_DROP)
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("%s cannot be changed in place", column->identity),
+					errdetail("%s is of the type.", table->identity),
+					errhint("Write this revision by hand."));
+	}
+}
+
 static List *
 make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 {
@@ -639,6 +678,7 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 			SchemaObject *object = lfirst(cell);
 			int			level = object->parent == NULL ? 0 : object->parent->parent == NULL ? 1 : 2;
 
+			require_no_typed_table(object);
 			if (level != depth || (object->change != CHANGE_DROP && object->change != CHANGE_REPLACE))
 				continue;
 			if (object->with_parent && object->parent->dropped && !object->goes_first)
@@ -664,6 +704,8 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 			SchemaObject *object = lfirst(cell);
 			int			level = object->parent == NULL ? 0 : object->parent->parent == NULL ? 1 : 2;
 
+			if (object->change == CHANGE_CREATE)
+				require_no_typed_table(object);
 			if (level != depth)
 				continue;
 			if (object->change == CHANGE_ALTER)
@@ -671,6 +713,12 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 				object->altered = object->peer->altered = new_action(AR_SCHEMA_ALTER, object);
 				ar_schema_alter(object->altered, object->peer, object, options);
 				actions = lappend(actions, object->altered);
+				if (object->kind == AR_SCHEMA_TABLE && !ar_schema_same(object->peer, object, "toast_options"))
+				{
+					object->toasted = new_action(AR_SCHEMA_ALTER, object);
+					ar_schema_alter_toast(object->toasted, object->peer, object);
+					actions = lappend(actions, object->toasted);
+				}
 			}
 			if (object->change != CHANGE_CREATE && object->change != CHANGE_REPLACE)
 				continue;
@@ -801,6 +849,12 @@ add_edges(SchemaModel *from, SchemaModel *to)
 
 		if (object->attached_to)
 			add_edge(object->created, object->attached_to->created);
+		/* with the first column that needs one, the table has what the options are for */
+		if (object->parent && object->parent->toasted)
+		{
+			add_edge(object->created, object->parent->toasted);
+			add_edge(object->altered, object->parent->toasted);
+		}
 		foreach(need_cell, object->needs)
 		{
 			SchemaObject *need = lfirst(need_cell);
@@ -968,7 +1022,10 @@ add_clashes(SchemaModel *from, SchemaModel *to)
 			if (!old->dropped->is_late && old->peer != object && shares_names(old, object) &&
 				(old->schema == object->schema ||
 				 (old->schema && object->schema && strcmp(old->schema, object->schema) == 0)))
+			{
 				add_edge(old->dropped, object->created);
+				object->clash = old;
+			}
 		}
 	}
 }

@@ -1169,14 +1169,17 @@ finish_object(SchemaAction *action, const SchemaObject *object, const SchemaOpti
 {
 	int			said = list_length(action->statements);
 
+	/* what is replaced keeps its owner where the text does not say one */
+	const SchemaObject *owned = options->owners || options->restores_owners ? object : object->peer;
+
 	if (object->kind == AR_SCHEMA_SCHEMA && object->schema == NULL)
 		return;
 	if (ar_schema_has(object, "comment") && ar_schema_value(object, "comment"))
 		ar_schema_say(action, "COMMENT ON %s IS %s", ar_schema_comment_name(object),
 					  quote_literal_cstr(ar_schema_value(object, "comment")));
-	if (options->owners && ar_schema_has(object, "owner") && ar_schema_value(object, "owner"))
+	if (owned && ar_schema_has(object, "owner") && ar_schema_value(owned, "owner"))
 		ar_schema_say(action, "ALTER %s OWNER TO %s", ar_schema_comment_name(object),
-					  ar_schema_value(object, "owner"));
+					  ar_schema_value(owned, "owner"));
 	if (ar_schema_has(object, "acl"))
 	{
 		Oid			owner = (Oid) strtoul(ar_schema_value(object, "_owner"), NULL, 10);

@@ -127,6 +127,8 @@ class Schema:
                 return '%s(%d)' % (self.one(functions).ref, self.rng.randint(0, 9))
             return self.one(['0', '1', '42', '(-7)', "length('abc')", '3 * (2 + 1)', "'5'"])
         if type in TEXTS:
+            if type == 'char(5)':
+                return self.one(["''", "'x'", "'it''s'", "'a;b'", 'NULL'])
             functions = [f for f in self.of('function', upto=upto) if f.flavour == 'text']
             if functions and self.chance(12):
                 return "%s('x')" % self.one(functions).ref
@@ -916,6 +918,8 @@ class Schema:
         for thing in self.things:
             if thing.kind in ('table', 'enum', 'domain') and thing.owner is None and 'OWNER' in self.owners:
                 return written + ['ALTER %s %s OWNER TO CURRENT_USER' % ('TYPE' if thing.kind == 'enum' else thing.kind.upper(), quote(thing.name))]
+        if self.owners:
+            written += ['CREATE SEQUENCE owned', 'ALTER SEQUENCE owned OWNER TO CURRENT_USER']
         return written
 
     def statements_of(self, thing):
