@@ -466,9 +466,13 @@ struct PrefetchLoad
 	PrefetchOutput output;
 	bool		is_done;		/* the query has no more rows */
 	JsonBuffer text;			/* of one row */
-	char	   *room;			/* what is left of the last block */
+	int			block_count;	/* blocks of memory, used again by each batch */
+	int			block_allocated;
+	int			block_used;
+	char	  **blocks;
+	char	   *room;			/* what is left of the last one */
 	Size		room_left;
-	Size		room_bytes;		/* of all blocks of the batch */
+	Size		room_bytes;		/* that the batch takes */
 	TupleTableSlot *virtual_slot;
 	PrefetchRun top;
 	Receiver	top_receiver;
@@ -509,6 +513,17 @@ extern void ar_prefetch_jsonb_text(PrefetchLoad *load, const NodeState *state,
 extern bool ar_prefetch_needs_all(const PrefetchPlan *plan);
 extern void ar_prefetch_reach(PrefetchLoad *load);
 extern bool ar_prefetch_load_next_set(PrefetchLoad *load, PrefetchSetRow *to);
+
+/*
+ * Have the first rows of a group brought into the processor's cache: they lie
+ * scattered.
+ */
+static inline void
+ar_prefetch_fetch_ahead(const NodeState *state, const int32 *rows, int count)
+{
+	for (int i = 0; i < Min(count, 16); i++)
+		__builtin_prefetch(ar_prefetch_row(state, rows[i])->data);
+}
 
 /* prefetch_group.c */
 extern void ar_prefetch_add_row(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,

@@ -30,6 +30,7 @@ static Row *add_keys(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
 static MinimalTuple keep_tuple(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
 							   bool is_candidate);
 static void *get_room(PrefetchLoad *load, Size size);
+static void add_block(PrefetchLoad *load);
 static Row *new_row(PrefetchLoad *load, NodeState *state);
 static void keep_sort_values(PrefetchLoad *load, NodeState *state, TupleTableSlot *slot,
 							 Datum *values, bool *isnull);
@@ -191,7 +192,9 @@ get_room(PrefetchLoad *load, Size size)
 			load->room_bytes += size;
 			return MemoryContextAllocHuge(load->batch_context, size);
 		}
-		load->room = MemoryContextAlloc(load->batch_context, ROOM_BLOCK);
+		if (load->block_used == load->block_count)
+			add_block(load);
+		load->room = load->blocks[load->block_used++];
 		load->room_left = ROOM_BLOCK;
 		load->room_bytes += ROOM_BLOCK;
 	}
@@ -199,6 +202,18 @@ get_room(PrefetchLoad *load, Size size)
 	load->room += size;
 	load->room_left -= size;
 	return result;
+}
+
+static void
+add_block(PrefetchLoad *load)
+{
+	if (load->block_count == load->block_allocated)
+	{
+		load->block_allocated = Max(load->block_allocated * 2, 16);
+		load->blocks = resize(load->context, load->blocks, sizeof(char *) * load->block_allocated);
+	}
+	load->blocks[load->block_count] = MemoryContextAlloc(load->context, ROOM_BLOCK);
+	load->block_count++;
 }
 
 static Row *

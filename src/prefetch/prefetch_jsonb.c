@@ -258,6 +258,7 @@ write_array(PrefetchLoad *load, const PathNode *child, const int32 *rows, int co
 		ar_prefetch_json_reserve(to, sizeof(uint32) * elements);
 	to->length += sizeof(uint32) * elements;
 	elements = 0;
+	ar_prefetch_fetch_ahead(state, rows, count);
 	for (int i = 0; i < count; i++)
 	{
 		const Row  *row = ar_prefetch_row(state, rows[i]);

@@ -32,7 +32,7 @@
 #define SMALL_QUERY_ROWS 100
 
 /* what a batch may hold before it stops to grow */
-#define BATCH_BYTES ((Size) 6 * 1024 * 1024)
+#define BATCH_BYTES ((Size) 8 * 1024 * 1024)
 
 /* from which share of a table on it is read from end to end */
 #define SCAN_SHARE 0.4
@@ -245,6 +245,7 @@ ar_prefetch_load_batch(PrefetchLoad *load)
 		load->batch_rows = (uint64) Max(wanted, 1);
 	}
 	MemoryContextReset(load->batch_context);
+	load->block_used = 0;
 	load->room_left = 0;
 	load->room_bytes = 0;
 	for (int i = 0; i < load->plan->node_count; i++)

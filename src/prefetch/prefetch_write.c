@@ -133,6 +133,7 @@ write_child(PrefetchLoad *load, const PathNode *child, int32 group, JsonBuffer *
 		return;
 	}
 	ar_prefetch_json_bytes(to, "[", 1);
+	ar_prefetch_fetch_ahead(state, rows, count);
 	for (int i = 0; i < count; i++)
 	{
 		const Row  *row = ar_prefetch_row(state, rows[i]);
