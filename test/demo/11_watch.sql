@@ -1,5 +1,5 @@
 \echo
-\echo '11. N+1, noticed by the server'
+\echo '11. N+1, noticed by the server, and the one call that replaces it'
 \echo
 SET client_min_messages = warning;
 CREATE SCHEMA blog;
@@ -25,4 +25,8 @@ END $$;
 RESET algo_ref.watch;
 SET client_min_messages = warning;
 SELECT relationship, times, distinct_keys, prefetch FROM algo_ref.n1_report();
+\echo 'the call, for the first two, with their three latest posts:'
+\echo
+SELECT * FROM algo_ref.prefetch('SELECT id, name FROM author ORDER BY id LIMIT 2', 'latest:post(id, title; order: id desc; limit: 3)', 'post.count()');
+SELECT level, relationship, strategy, statements, keys, rows FROM algo_ref.prefetch_explain('SELECT id, name FROM author', 'post');
 DROP SCHEMA blog CASCADE;
