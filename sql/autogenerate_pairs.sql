@@ -230,6 +230,150 @@ INSERT INTO pair VALUES
    COMMENT ON STATISTICS s IS 'c';
    CREATE STATISTICS "S 2" ON (a + b), b FROM t;
    $$),
+  (15, 'a view of a partition''s column, whose type is made anew', $$
+   CREATE TYPE e AS ENUM ('a', 'b');
+   CREATE TABLE p (a int, b e[]) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE VIEW v AS SELECT b FROM c;
+   $$, $$
+   CREATE TYPE e AS ENUM ('c', 'a');
+   CREATE TABLE p (a int, b e[]) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE VIEW v AS SELECT b FROM c;
+   $$),
+  (15, 'a range that a column has becomes another one', $$
+   CREATE TYPE r AS RANGE (SUBTYPE = numeric);
+   CREATE TABLE t (a r, b r_multirange);
+   $$, $$
+   CREATE TYPE r AS RANGE (SUBTYPE = float8);
+   CREATE TABLE t (a r, b r_multirange);
+   $$),
+  (15, 'its multirange has another name', $$
+   CREATE TYPE r AS RANGE (SUBTYPE = numeric, MULTIRANGE_TYPE_NAME = m);
+   CREATE TABLE t (a r, b m);
+   $$, $$
+   CREATE TYPE r AS RANGE (SUBTYPE = numeric, MULTIRANGE_TYPE_NAME = "M");
+   CREATE TABLE t (a r, b "M", c r DEFAULT r(1, 2));
+   $$),
+  (15, 'a range is renamed', $$
+   CREATE TYPE r AS RANGE (SUBTYPE = numeric);
+   CREATE TABLE t (a r);
+   $$, $$
+   CREATE TYPE s /* @renamed from=r */ AS RANGE (SUBTYPE = numeric);
+   CREATE TABLE t (a s, b s DEFAULT s(1, 2));
+   $$),
+  (15, 'options of a key''s index', $$
+   CREATE TABLE t (a int PRIMARY KEY, b int UNIQUE);
+   CREATE TABLE u (a int REFERENCES t);
+   $$, $$
+   CREATE TABLE t (a int PRIMARY KEY WITH (fillfactor = 80), b int UNIQUE INCLUDE (a) WITH (fillfactor = 70, deduplicate_items = off) DEFERRABLE);
+   CREATE TABLE u (a int REFERENCES t, EXCLUDE (a WITH =) WITH (fillfactor = 60) WHERE (a > 0));
+   $$),
+  (15, 'a table goes, and another one has a key of that name', $$
+   CREATE TABLE a (x int, y int CONSTRAINT k UNIQUE);
+   CREATE VIEW v AS SELECT x FROM a;
+   CREATE TABLE i (x int);
+   CREATE INDEX n ON i (x);
+   $$, $$
+   CREATE TABLE b (x int, y int CONSTRAINT k UNIQUE);
+   CREATE VIEW v AS SELECT x FROM b;
+   CREATE TABLE n (x int);
+   $$),
+  (15, 'tables that need one another go', $$
+   CREATE TABLE a (x int PRIMARY KEY);
+   CREATE TABLE b (x int PRIMARY KEY REFERENCES a);
+   ALTER TABLE a ADD FOREIGN KEY (x) REFERENCES b;
+   CREATE TABLE p (a int) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE RULE r AS ON DELETE TO p DO ALSO INSERT INTO c VALUES (1);
+   $$, $$
+   CREATE TABLE t (a int);
+   $$),
+  (15, 'privileges on columns stay when those on the table go', $$
+   CREATE TABLE t (a int, b int);
+   GRANT SELECT, UPDATE ON t TO pg_monitor;
+   GRANT SELECT (a), UPDATE (b) ON t TO pg_monitor;
+   $$, $$
+   CREATE TABLE t (a int, b int);
+   GRANT SELECT (a), UPDATE (b) ON t TO pg_monitor;
+   $$),
+  (15, 'an identity column is renamed', $$
+   CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY, b int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME s));
+   $$, $$
+   CREATE TABLE t (c int GENERATED ALWAYS AS IDENTITY, -- @renamed from=a
+     b int GENERATED ALWAYS AS IDENTITY);
+   $$),
+  (15, 'storage and compression, and another type', $$
+   CREATE TABLE t (a text COMPRESSION pglz, b text);
+   ALTER TABLE t ALTER a SET STORAGE EXTERNAL;
+   CREATE INDEX i ON t ((a || 'x'), b);
+   ALTER INDEX i ALTER COLUMN 1 SET STATISTICS 44;
+   $$, $$
+   CREATE TABLE t (a varchar(9) COMPRESSION pglz, b varchar(20));
+   ALTER TABLE t ALTER a SET STORAGE EXTERNAL;
+   CREATE INDEX i ON t ((a || 'x'), b);
+   ALTER INDEX i ALTER COLUMN 1 SET STATISTICS 44;
+   $$),
+  (15, 'options of a TOAST table that comes with a column', $$
+   CREATE TABLE t (a int);
+   $$, $$
+   CREATE TABLE t (a int, b text) WITH (toast.autovacuum_enabled = false);
+   $$),
+  (15, 'a sequence whose position is outside of its new bounds', $$
+   CREATE SEQUENCE s START WITH 10;
+   $$, $$
+   CREATE SEQUENCE s INCREMENT BY -1 MAXVALUE -1;
+   $$),
+  (15, 'an unlogged table with a logged sequence', $$
+   CREATE TABLE t (a int);
+   CREATE SEQUENCE s OWNED BY t.a;
+   $$, $$
+   CREATE UNLOGGED TABLE t (a int);
+   CREATE SEQUENCE s OWNED BY t.a;
+   $$),
+  (15, 'labels with quotes', $$
+   CREATE TYPE e AS ENUM ('x"y', 'it''s', 'a, b');
+   $$, $$
+   CREATE TYPE e AS ENUM ('new', 'x"y', 'more, "', 'it''s', 'a, b');
+   $$),
+  (15, 'an aggregate with a sort operator', $$
+   CREATE TABLE t (a int);
+   $$, $$
+   CREATE TABLE t (a int);
+   CREATE AGGREGATE least_of(int) (SFUNC = int4smaller, STYPE = int, SORTOP = <);
+   $$),
+  (15, 'a partition with keys is renamed', $$
+   CREATE TABLE p (a int PRIMARY KEY, b int) PARTITION BY LIST (a);
+   CREATE INDEX ON p (b);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   $$, $$
+   CREATE TABLE p (a int PRIMARY KEY, b int) PARTITION BY LIST (a);
+   CREATE INDEX ON p (b);
+   -- @renamed from=c
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (1);
+   $$),
+  (15, 'a primary key of a partition, and NOT NULL of the whole goes', $$
+   CREATE TABLE p (a int, b int NOT NULL) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   ALTER TABLE c ADD PRIMARY KEY (b);
+   $$, $$
+   CREATE TABLE p (a int, b int) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   ALTER TABLE c ADD PRIMARY KEY (b);
+   $$),
+  (15, 'a primary key of inherited columns', $$
+   CREATE TABLE p (a int NOT NULL, b int);
+   $$, $$
+   CREATE TABLE p (a int NOT NULL, b int);
+   CREATE TABLE c (x int) INHERITS (p);
+   ALTER TABLE c ADD PRIMARY KEY (a, b);
+   CREATE STATISTICS s ON b, x FROM c;
+   $$),
+  (18, 'a domain is made anew, and is still NOT NULL (18)', $$
+   CREATE DOMAIN d AS int NOT NULL;
+   $$, $$
+   CREATE DOMAIN d AS numeric NOT NULL;
+   $$),
   (18, 'a name for NOT NULL (18)', $$
    CREATE TABLE t (a int NOT NULL, b int);
    $$, $$

@@ -137,7 +137,8 @@ typedef struct SchemaOptions
 {
 	bool		owners;			/* compare owners, too */
 	bool		restores_owners;	/* what is created has the owner that the
-									 * model says, also if they are not compared */
+									 * model says, also if they are not
+									 * compared */
 	bool		keep_extensions;	/* never drop an extension */
 	bool		online;			/* keep large tables usable meanwhile */
 } SchemaOptions;

@@ -849,7 +849,11 @@ add_edges(SchemaModel *from, SchemaModel *to)
 
 		if (object->attached_to)
 			add_edge(object->created, object->attached_to->created);
-		/* with the first column that needs one, the table has what the options are for */
+
+		/*
+		 * with the first column that needs one, the table has what the
+		 * options are for
+		 */
 		if (object->parent && object->parent->toasted)
 		{
 			add_edge(object->created, object->parent->toasted);

@@ -453,6 +453,10 @@ class Schema:
             if ranges:
                 thing.text = '%s (%s, %s WITHOUT OVERLAPS)' % (self.one(['PRIMARY KEY', 'UNIQUE']), columns[0].ref, ranges[0].ref)
         thing.key = (table.ref, [c.ref for c in columns])
+        # the server numbers the names that its indexes have on partitions
+        if table.partition_by and any(set(re.findall(r'\{\d+\}', other.text)) & {c.ref for c in columns}
+                                      for other in self.of('key', 'index') if other.table == table.ref):
+            return False
 
     def roll_check(self, thing, upto):
         table = self.table_of(upto)
@@ -551,6 +555,9 @@ class Schema:
                 return False
             column = self.one(fitting)
             thing.text = 'USING %s (%s%s)' % (method, column.ref, ' jsonb_path_ops' if column.type == 'jsonb' and self.chance(40) else '')
+        if getattr(table, 'partition_by', None) and any(set(re.findall(r'\{\d+\}', other.text)) & set(re.findall(r'\{\d+\}', thing.text))
+                                                        for other in self.of('key', 'index') if other.table == table.ref):
+            return False
         if method == 'btree' and self.chance(10):
             thing.text += ' WITH (fillfactor=%d)' % self.rng.randint(50, 99)
         if method == 'brin' and self.chance(30):
