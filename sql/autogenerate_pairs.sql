@@ -266,7 +266,7 @@ INSERT INTO pair VALUES
    CREATE TABLE t (a int PRIMARY KEY, b int UNIQUE);
    CREATE TABLE u (a int REFERENCES t);
    $$, $$
-   CREATE TABLE t (a int PRIMARY KEY WITH (fillfactor = 80), b int UNIQUE INCLUDE (a) WITH (fillfactor = 70, deduplicate_items = off) DEFERRABLE);
+   CREATE TABLE t (a int PRIMARY KEY WITH (fillfactor = 80), b int, UNIQUE (b) INCLUDE (a) WITH (fillfactor = 70, deduplicate_items = off) DEFERRABLE);
    CREATE TABLE u (a int REFERENCES t, EXCLUDE (a WITH =) WITH (fillfactor = 60) WHERE (a > 0));
    $$),
   (15, 'a table goes, and another one has a key of that name', $$
@@ -275,9 +275,9 @@ INSERT INTO pair VALUES
    CREATE TABLE i (x int);
    CREATE INDEX n ON i (x);
    $$, $$
-   CREATE TABLE b (x int, y int CONSTRAINT k UNIQUE);
+   CREATE TABLE b (x int, y int CONSTRAINT k UNIQUE, z text);
    CREATE VIEW v AS SELECT x FROM b;
-   CREATE TABLE n (x int);
+   CREATE TABLE n (x text);
    $$),
   (15, 'tables that need one another go', $$
    CREATE TABLE a (x int PRIMARY KEY);

@@ -1177,7 +1177,9 @@ finish_object(SchemaAction *action, const SchemaObject *object, const SchemaOpti
 	if (ar_schema_has(object, "comment") && ar_schema_value(object, "comment"))
 		ar_schema_say(action, "COMMENT ON %s IS %s", ar_schema_comment_name(object),
 					  quote_literal_cstr(ar_schema_value(object, "comment")));
-	if (owned && ar_schema_has(object, "owner") && ar_schema_value(owned, "owner"))
+	if (owned && ar_schema_has(object, "owner") && ar_schema_value(owned, "owner") &&
+		(options->owners || strcmp(ar_schema_value(owned, "owner"),
+								   quote_identifier(GetUserNameFromId(GetUserId(), false))) != 0))
 		ar_schema_say(action, "ALTER %s OWNER TO %s", ar_schema_comment_name(object),
 					  ar_schema_value(owned, "owner"));
 	if (ar_schema_has(object, "acl"))
