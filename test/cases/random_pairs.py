@@ -156,7 +156,8 @@ class Broken(Exception):
 
 def psql(database, script):
     """The lines that a script prints; each is one JSON value."""
-    done = subprocess.run(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=0', '-d', database], input=script, capture_output=True, text=True)
+    done = subprocess.run(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=0', '-d', database], input=script, capture_output=True, encoding='utf-8',
+                          env={**os.environ, 'PGCLIENTENCODING': 'UTF8'})
     # a crash of the server
     if done.returncode != 0 or 'server closed the connection' in done.stderr or 'FATAL' in done.stderr:
         raise Broken(done.stderr[-2000:])
@@ -178,7 +179,7 @@ def as_line(call):
 class Judge:
     def __init__(self, breaks=False):
         self.breaks = breaks
-        psql('postgres', "SET client_min_messages = error; DROP DATABASE IF EXISTS pairs_template; CREATE DATABASE pairs_template TEMPLATE template0;"
+        psql('postgres', "SET client_min_messages = error; DROP DATABASE IF EXISTS pairs_template; CREATE DATABASE pairs_template TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';"
              "\nDO $$BEGIN CREATE ROLE gen_a; EXCEPTION WHEN duplicate_object THEN END$$;\nDO $$BEGIN CREATE ROLE \"gen B\"; EXCEPTION WHEN duplicate_object THEN END$$;")
         psql('pairs_template', 'SET client_min_messages = warning;' + SETUP)
         for role in ('gen_a', '"gen B"'):
@@ -194,7 +195,8 @@ class Judge:
                                                                        for name in ('pairs_live', 'pairs_declared')))
 
     def dump(self, database):
-        done = subprocess.run(['pg_dump', '-s', '-n', 'pair_*', database], check=True, capture_output=True, text=True)
+        done = subprocess.run(['pg_dump', '-s', '-n', 'pair_*', database], check=True, capture_output=True, encoding='utf-8',
+                              env={**os.environ, 'PGCLIENTENCODING': 'UTF8'})
         return by_schema(done.stdout)
 
     def load(self, database, texts):
