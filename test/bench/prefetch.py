@@ -7,7 +7,8 @@ parallel query are off.  The first tables are the server's own time: a statement
 runs in a loop there, and its rows are turned into text and thrown away.  Best
 SQL is the fastest of a lateral join, json_build_object, a correlated
 subselect, and a hash join with GROUP BY; one that takes three times as long as
-another in its first run does not run again."""
+another in its first run does not run again.  COUNTS (10,100,1000,20000) says how
+many users, PARTS which tables, of sql,forms,first,memory,top,clients."""
 
 import os
 import statistics
@@ -19,6 +20,7 @@ import psycopg2
 from bench import ROUNDS, create_database, drop_database, psql, report
 
 DATABASE = "ar_bench_prefetch"
+COUNTS = [int(count) for count in os.environ.get("COUNTS", "10,100,1000,20000").split(",")]
 
 SCHEMA = """
 CREATE EXTENSION algo_ref;
@@ -154,7 +156,7 @@ def written(path, count):
 
 
 def prefetch(path, count, function="prefetch"):
-    return "SELECT algo_ref.%s('%s', '%s')" % (function, parents(count), path)
+    return "SELECT * FROM algo_ref.%s('%s', '%s')" % (function, parents(count), path)
 
 
 class Session:
@@ -175,20 +177,20 @@ class Session:
         self.cursor.execute(sql)
         return self.cursor.fetchone()[0]
 
-    def prepare(self, sql):
-        """Prepare a statement that turns the rows of another into text."""
+    def prepare(self, sql, used):
+        """Prepare a statement that makes some use of the rows of another."""
         self.count += 1
         name = "bench_%d" % self.count
-        self.execute("PREPARE %s AS SELECT count(octet_length(r::text)) FROM (%s) q(r)" % (name, sql))
+        self.execute("PREPARE %s AS SELECT count(%s) FROM (%s) q(r)" % (name, used, sql))
         return name
 
     def milliseconds(self, name, times=1):
         return self.value("SELECT milliseconds('%s', %d)" % (name, times))
 
 
-def turns(session, statements, rounds=ROUNDS):
+def turns(session, statements, used="octet_length(r::text)", rounds=ROUNDS):
     """Medians in milliseconds, the statements in turn."""
-    names = {title: session.prepare(sql) for title, sql in statements.items()}
+    names = {title: session.prepare(sql, used) for title, sql in statements.items()}
     first = {}
     for title, name in names.items():
         session.milliseconds(name)
@@ -214,7 +216,7 @@ def best_sql(session):
     print("\nserver time, prefetch and the fastest SQL (median of %d)" % ROUNDS)
     for path in SHAPES:
         check_same(session, path)
-        for count in (10, 100, 1000, 20000):
+        for count in COUNTS:
             statements = dict(written(path, count), prefetch=prefetch(path, count))
             if count < 1000:
                 del statements["hash join"]     # it groups the whole table
@@ -230,11 +232,13 @@ def other_forms(session):
     level = SHAPES[path]
     levels = ("SELECT to_jsonb(x) FROM (SELECT u.*, %s AS posts FROM (%s) u) x"
               % (correlated(level, "jsonb_agg", "to_jsonb", "'[]'::jsonb"), parents(1000)))
-    medians = turns(session, {"jsonb_agg": levels, "prefetch": prefetch(path, 1000),
-                              "prefetch_jsonb": prefetch(path, 1000, "prefetch_jsonb")})
-    print("\nother forms, 1,000 users, depth 2: prefetch %.1f ms, prefetch_jsonb %.1f ms, jsonb_agg at each level %.1f ms"
-          % (medians["prefetch"], medians["prefetch_jsonb"], medians["jsonb_agg"]))
+    medians = turns(session, {"jsonb_agg": levels, "prefetch": prefetch(path, 1000)})
+    print("\nother forms, 1,000 users, depth 2 (median of %d)" % ROUNDS)
+    print("  as text: prefetch %.1f ms, jsonb_agg at each level %.1f ms" % (medians["prefetch"], medians["jsonb_agg"]))
     report("prefetch / jsonb_agg at each level", medians["prefetch"] / medians["jsonb_agg"], 0.2)
+    medians = turns(session, {"prefetch": prefetch(path, 1000), "prefetch_jsonb": prefetch(path, 1000, "prefetch_jsonb")},
+                    "pg_column_size(r)")
+    print("  as it is: prefetch %.1f ms, prefetch_jsonb %.1f ms" % (medians["prefetch"], medians["prefetch_jsonb"]))
     report("prefetch_jsonb / prefetch", medians["prefetch_jsonb"] / medians["prefetch"], 1.3)
 
 
@@ -272,7 +276,7 @@ def private_bytes(pid):
 def memory():
     print("\nmemory, depth 2")
     for title, sql in (("20,000 parents", prefetch("posts.comments", 20000)),
-                       ("200,000 parents", "SELECT algo_ref.prefetch('SELECT * FROM posts', 'comments.author')")):
+                       ("200,000 parents", "SELECT * FROM algo_ref.prefetch('SELECT * FROM posts', 'comments.author')")):
         session = Session()
         session.execute("SET work_mem = '4MB'")
         pid = session.value("SELECT pg_backend_pid()")
@@ -308,7 +312,7 @@ def top_three(session):
 
     def both(title, table, most):
         medians = turns(session, {
-            "prefetch": "SELECT algo_ref.prefetch('SELECT * FROM users', '%s(order: created_at desc; limit: 3)')" % table,
+            "prefetch": "SELECT * FROM algo_ref.prefetch('SELECT * FROM users', '%s(order: created_at desc; limit: 3)')" % table,
             "lateral": "SELECT row_to_json(x) FROM (SELECT u.*, p.j AS posts FROM users u LEFT JOIN LATERAL "
                        "(SELECT coalesce(json_agg(p), '[]') AS j FROM (SELECT * FROM %s p WHERE p.user_id = u.id "
                        "ORDER BY created_at DESC, id LIMIT 3) p) p ON true) x" % table})
@@ -388,7 +392,7 @@ def clients():
         return users
 
     def nested(path):
-        cursor.execute("SELECT algo_ref.prefetch('%s', '%s')" % (parents(1000), path))
+        cursor.execute("SELECT * FROM algo_ref.prefetch('%s', '%s')" % (parents(1000), path))
         return [row[0] for row in cursor]
 
     def sets():
