@@ -473,9 +473,9 @@ struct PrefetchLoad
 	char	   *room;			/* what is left of the last one */
 	Size		room_left;
 	Size		room_bytes;		/* that the batch takes */
-	TupleTableSlot *virtual_slot;
 	PrefetchRun top;
 	Receiver	top_receiver;
+	double		expected_rows;	/* of the query, all together */
 	uint64		batch_rows;
 	int64		batches;
 	int			next_row;		/* of the query; sets: of a node */

@@ -217,6 +217,7 @@ begin_top(PrefetchLoad *load)
 	ar_prefetch_begin(&load->top, load->plan->top_statement, params,
 					  &load->top_receiver.receiver);
 	rows = load->top.query->plannedstmt->planTree->plan_rows;
+	load->expected_rows = rows;
 	load->batch_rows = load->needs_all ? PG_INT32_MAX :
 		rows <= SMALL_QUERY_ROWS ? SMALL_QUERY_ROWS * 2 : FIRST_BATCH_ROWS;
 }
@@ -238,10 +239,13 @@ ar_prefetch_load_batch(PrefetchLoad *load)
 	if (load->batches > 0)
 	{
 		Size		bytes = batch_bytes(load);
-		double		wanted = (double) load->batch_rows * BATCH_BYTES / Max(bytes, 1);
+		double		most = (double) load->batch_rows * BATCH_BYTES / Max(bytes, 1);
+		double		wanted = Min((double) load->batch_rows * BATCH_GROWTH, most);
+		double		left = load->expected_rows - top->counts[0].rows + 1;
 
-		if (load->batch_rows * BATCH_GROWTH < wanted)
-			wanted = load->batch_rows * BATCH_GROWTH;
+		/* one batch instead of one and a remainder */
+		if (left > wanted && left < wanted * 2 && left < most)
+			wanted = left;
 		load->batch_rows = (uint64) Max(wanted, 1);
 	}
 	MemoryContextReset(load->batch_context);

@@ -166,7 +166,7 @@ class Session:
         self.connection = psycopg2.connect(dbname=DATABASE)
         self.connection.autocommit = True
         self.cursor = self.connection.cursor()
-        for setting in ("jit = off", "max_parallel_workers_per_gather = 0", "work_mem = '256MB'", "plan_cache_mode = force_generic_plan"):
+        for setting in ("jit = off", "max_parallel_workers_per_gather = 0", "work_mem = '256MB'"):
             self.execute("SET " + setting)
         self.count = 0
 
