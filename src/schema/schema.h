@@ -65,6 +65,8 @@ typedef struct SchemaObject
 	List	   *needs;			/* SchemaObject *: what it depends on */
 	List	   *users;			/* SchemaObject *: what depends on it */
 	List	   *parts;			/* SchemaObject *: whose parent it is */
+	List	   *valid_copies;	/* SchemaObject *: of a check that is not
+								 * valid, tables that inherit it where it is */
 	Oid			class_id;
 	Oid			oid;
 	int32		sub_id;

@@ -40,6 +40,7 @@ static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, Sc
 					 List **inherited);
 static void add_column_of_parents(SchemaObject *user, const SchemaObject *table, const char *name);
 static void add_inherited(SchemaObject *column);
+static void read_valid_copies(SchemaModel *model, SchemaObject *check);
 static void add_need(SchemaObject *object, SchemaObject *need);
 
 /* The first member is the address, as in schema_model.c. */
@@ -94,6 +95,8 @@ ar_schema_read_dependencies(SchemaModel *model)
 
 		if (object->parent)
 			add_need(object, object->parent);
+		if (object->kind == AR_SCHEMA_CONSTRAINT && ar_schema_value(object, "_valid_copies"))
+			read_valid_copies(model, object);
 		if (object->kind == AR_SCHEMA_REPLICA_IDENTITY && ar_schema_value(object, "_index"))
 		{
 			SchemaObject *index = ar_schema_find_address(model, RelationRelationId,
@@ -198,6 +201,31 @@ begin_scan(Relation rel, Oid class_id, Oid oid)
 	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(oid));
 	return systable_beginscan(rel, DependDependerIndexId, true, NULL, 2, keys);
+}
+
+/*
+ * A check that is not valid is added when the tables are there that inherit it,
+ * also those that were made later and have valid copies.
+ */
+static void
+read_valid_copies(SchemaModel *model, SchemaObject *check)
+{
+	const char *at = ar_schema_value(check, "_valid_copies");
+	char	   *end;
+
+	for (;; at = end)
+	{
+		Oid			oid = (Oid) strtoul(at, &end, 10);
+		SchemaObject *table;
+
+		if (end == at)
+			break;
+		table = ar_schema_find_address(model, RelationRelationId, oid, 0);
+		if (table == NULL)
+			continue;
+		check->valid_copies = lappend(check->valid_copies, table);
+		add_need(check, table);
+	}
 }
 
 static void

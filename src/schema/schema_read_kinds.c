@@ -331,6 +331,9 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
 	"c.contype::text AS type, c.oid AS \"constraint:definition\", "
 	"coalesce((SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.conindid AND c.contype IN ('p', 'u')), false) AS clustered, "
+	/* a table that inherits it later has a valid copy of it */
+	"CASE WHEN NOT c.convalidated THEN (SELECT string_agg(k.conrelid::text, ' ') FROM pg_constraint k WHERE k.conname = c.conname AND k.connamespace = c.connamespace AND k.contype = 'c' "
+	"AND k.coninhcount > 0 AND k.convalidated) END AS _valid_copies, "
 	"CASE WHEN c.contype <> 'c' THEN c.conindid END AS \"oid:_index\", c.conparentid AS \"oid:_attached_to\", "
 	"CASE WHEN c.conparentid <> 0::oid AND c.contype = 'p' THEN (SELECT left(t.relname || '_pkey', 63) FROM pg_class t WHERE t.oid = c.conrelid) "
 	"WHEN c.conparentid <> 0::oid THEN (SELECT " USUAL_NAME("i", "t", "CASE c.contype WHEN 'u' THEN 'key' ELSE 'excl' END")

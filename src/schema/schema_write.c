@@ -462,7 +462,10 @@ ar_schema_create(SchemaAction *action, const SchemaObject *object, const SchemaO
 			}
 			ar_schema_say(action, "ALTER TABLE %s ADD CONSTRAINT %s %s", place,
 						  quote_identifier(object->name), ar_schema_value(object, "definition"));
-			if (strstr(ar_schema_value(object, "definition"), " NOT VALID") == NULL)
+			foreach(cell, object->valid_copies)
+				ar_schema_say(action, "ALTER TABLE %s VALIDATE CONSTRAINT %s", ar_schema_name(lfirst(cell)),
+							  quote_identifier(object->name));
+			if (strstr(ar_schema_value(object, "definition"), " NOT VALID") == NULL || object->valid_copies != NIL)
 				ar_schema_warn(action, AR_HAZARD_SCANS);
 			ar_schema_warn(action, AR_HAZARD_BLOCKS_WRITES);
 			if (object->kind == AR_SCHEMA_CONSTRAINT)

@@ -465,6 +465,9 @@ class Schema:
         thing.table = table.ref
         thing.text = 'CHECK (%s)' % self.condition(self.columns(table), upto)
         thing.text += self.one(['', '', '', '', ' NO INHERIT', ' NOT VALID'] + ([' NOT ENFORCED'] if self.version >= 18 else []))
+        # a partition that is made later has a valid copy, and one that is there already has not
+        if table.partition_by:
+            thing.text = thing.text.replace(' NOT VALID', '')
         thing.unnamed = self.chance(40)
 
     def roll_exclude(self, thing, upto):
