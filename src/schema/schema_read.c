@@ -741,7 +741,7 @@ convert(Reading *reading, const SchemaObject *object, const KindColumn *column, 
 		case CONVERT_ACL:
 			return ar_schema_acl_text(value, owner);
 		case CONVERT_CONSTRAINT:
-			if (object->kind == AR_SCHEMA_CONSTRAINT && strcmp(ar_schema_value(object, "type"), "c") != 0)
+			if (object->kind == AR_SCHEMA_CONSTRAINT && ar_schema_flag(object, "_has_options"))
 				return key_definition(object, oid);
 			return constraint_definition(value);
 		case CONVERT_INDEX:

@@ -329,7 +329,9 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 
 	[AR_SCHEMA_CONSTRAINT] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
-	"c.contype::text AS type, c.oid AS \"constraint:definition\", "
+	"c.contype::text AS type, "
+	"coalesce((SELECT i.reloptions IS NOT NULL OR i.reltablespace <> 0::oid FROM pg_class i WHERE i.oid = c.conindid "
+	"AND c.contype <> 'c'), false) AS _has_options, c.oid AS \"constraint:definition\", "
 	"coalesce((SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.conindid AND c.contype IN ('p', 'u')), false) AS clustered, "
 	/* a table that inherits it later has a valid copy of it */
 	"CASE WHEN NOT c.convalidated THEN (SELECT string_agg(k.conrelid::text, ' ') FROM pg_constraint k WHERE k.conname = c.conname AND k.connamespace = c.connamespace AND k.contype = 'c' "
