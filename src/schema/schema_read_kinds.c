@@ -410,7 +410,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"UNION ALL SELECT o.oid, o.prsnamespace, 'text search parser ' || o.prsname, 'pg_ts_parser'::regclass FROM pg_ts_parser o "
 	"UNION ALL SELECT o.oid, o.tmplnamespace, 'text search template ' || o.tmplname, 'pg_ts_template'::regclass FROM pg_ts_template o "
 	"UNION ALL SELECT o.oid, o.typnamespace, 'base type ' || o.typname, 'pg_type'::regclass FROM pg_type o WHERE o.typtype IN ('b', 'p') "
-	"AND NOT EXISTS (SELECT FROM pg_type x WHERE x.typarray = o.oid) "
+	"AND NOT EXISTS (SELECT FROM pg_type x WHERE x.oid = o.typelem AND x.typarray = o.oid) "
 	"UNION ALL SELECT o.oid, o.defaclnamespace, format('default privileges of role %s on %s', pg_get_userbyid(o.defaclrole), o.defaclobjtype), 'pg_default_acl'::regclass FROM pg_default_acl o "
 	"UNION ALL SELECT o.oid, n.oid, 'security label of the schema', 'pg_seclabel'::regclass FROM pg_namespace n JOIN pg_seclabel s ON s.objoid = n.oid AND s.classoid = 'pg_namespace'::regclass, LATERAL (SELECT n.oid) o "
 	") o WHERE o.nsp = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class::oid AND e.objid = o.oid AND e.deptype IN ('e', 'i')) "
