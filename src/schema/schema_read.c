@@ -28,6 +28,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
@@ -136,11 +137,17 @@ typedef enum Conversion
 	CONVERT_OUTPUT,				/* by the output function of its type */
 	CONVERT_OID,
 	CONVERT_TYPE,
-	CONVERT_EXPRESSION,
-	CONVERT_CONSTANT,
 	CONVERT_OWNER,
 	CONVERT_ROLE,
 	CONVERT_ACL,
+	CONVERT_OPTIONS,
+	CONVERT_TOAST_OPTIONS,
+	CONVERT_FOREIGN_OPTIONS,
+	CONVERT_PLAIN_KEY,
+	CONVERT_PLAIN_INDEX,
+	/* from here on search_path says what is qualified */
+	CONVERT_EXPRESSION,
+	CONVERT_CONSTANT,
 	CONVERT_CONSTRAINT,
 	CONVERT_INDEX,
 	CONVERT_TRIGGER,
@@ -152,9 +159,6 @@ typedef enum Conversion
 	CONVERT_SIGNATURE,
 	CONVERT_ARGUMENTS,
 	CONVERT_RESULT,
-	CONVERT_OPTIONS,
-	CONVERT_TOAST_OPTIONS,
-	CONVERT_FOREIGN_OPTIONS,
 	CONVERT_COLUMNS,
 	CONVERT_RELATIONS,
 	CONVERT_COLUMN,
@@ -185,6 +189,8 @@ static const struct
 	{"acl_type", CONVERT_ACL, 'T'},
 	{"constraint", CONVERT_CONSTRAINT},
 	{"index", CONVERT_INDEX},
+	{"plain_index", CONVERT_PLAIN_INDEX},
+	{"plain_key", CONVERT_PLAIN_KEY},
 	{"trigger", CONVERT_TRIGGER},
 	{"rule", CONVERT_RULE},
 	{"view", CONVERT_VIEW},
@@ -224,24 +230,27 @@ typedef struct KindPlan
 	const char *attribute[AR_SCHEMA_ATTRIBUTES_MAX];
 	int			signature;		/* which column is the signature; -1: none */
 	int			owner;			/* which one is "_owner"; -1: none */
+	int			plain;			/* which one is "_plain"; -1: none */
 } KindPlan;
 
 static KindPlan kind_plan[AR_SCHEMA_KINDS];
 
-typedef struct OpclassEntry
+/* What an index on a column of a type has if it says nothing. */
+typedef struct UsualKey
 {
 	Oid			type;
-	Oid			opclass;		/* for btree indexes on it */
-} OpclassEntry;
+	Oid			opclass;		/* of btree */
+	Oid			collation;
+} UsualKey;
 
 /* While a model is read. */
 typedef struct Reading
 {
+	DestReceiver receiver;		/* of the rows */
 	const SchemaSource *source;
 	SchemaModel *model;
-	Datum		schemas;
-	Oid			path_of;		/* whose search_path is set, where each schema
-								 * has its own */
+	ParamListInfo schemas;
+	SchemaKind	kind;
 	int			nest_level;		/* of the search_path; 0: none is set */
 	SchemaPlace **places;		/* of the source, by Oid */
 	int			place_count;
@@ -249,7 +258,7 @@ typedef struct Reading
 	Oid			place_owner;
 	char	   *default_privileges[128];	/* by type of object */
 	HTAB	   *types;			/* names of types that no search_path changes */
-	HTAB	   *opclasses;		/* OpclassEntry */
+	HTAB	   *usual_keys;		/* UsualKey */
 	MemoryContext scratch;		/* of a row */
 } Reading;
 
@@ -262,11 +271,15 @@ typedef struct TypeEntry
 static void prepare_kind(SchemaKind kind);
 static void read_kind(Reading *reading, SchemaKind kind);
 static void enter_place(Reading *reading, Oid schema);
-static void set_path(Reading *reading, const char *path);
+static void need_path(Reading *reading);
 static void leave_path(Reading *reading);
-static void read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc);
-static bool is_hidden(const SchemaObject *object);
+static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
+static void start_receiving(DestReceiver *self, int operation, TupleDesc desc);
+static void end_receiving(DestReceiver *self);
+static void read_row(Reading *reading, const Datum *values, const bool *nulls);
+static bool is_hidden(Reading *reading, const SchemaObject *object);
 static void make_identity(const SchemaObject *object, StringInfo identity);
+static void append_name(StringInfo text, const char *name, char after);
 static void register_addresses(const Reading *reading, SchemaObject *object);
 static void register_address(const Reading *reading, SchemaObject *object, Oid class, Oid oid, int32 sub_id);
 static Oid	address_class(SchemaKind kind, const char *attribute);
@@ -276,8 +289,10 @@ static char *default_privileges(Reading *reading, char object_type);
 static const char *type_name(Reading *reading, int64 key);
 static char *key_definition(const SchemaObject *key, Oid constraint);
 static char *call_text(Oid function, int nargs, Datum a, Datum b, Datum c);
-static char *index_definition(Reading *reading, Oid index);
-static bool is_default_opclass(Reading *reading, Oid opclass, Oid type);
+static char *plain_key(Reading *reading, const SchemaObject *object, ArrayType *columns);
+static char *plain_index(Reading *reading, const SchemaObject *object, HeapTupleHeader row);
+static UsualKey *usual_key(Reading *reading, Oid type);
+static char *index_definition(Oid index);
 static char *constraint_definition(Datum constraint);
 static char *statistics_definition(Oid statistics);
 static char *without_semicolon(char *text);
@@ -286,6 +301,7 @@ static char *relative_definition(Reading *reading, const SchemaObject *object, c
 static char *option_list(Datum array, const char *prefix, char between);
 static char *relation_list(char *oids);
 static char *relation_name(Oid relation);
+static const char *table_name(Reading *reading, const SchemaObject *table);
 static char *column_list(Oid relation);
 static char *owner_name(Reading *reading, Oid owner);
 static char *put_names_back(const SchemaSource *source, char *text);
@@ -294,6 +310,8 @@ static int	compare_texts(const ListCell *a, const ListCell *b);
 static int	compare_places(const void *a, const void *b);
 static int	compare_schemas(const ListCell *a, const ListCell *b);
 static int	compare_identities(const ListCell *a, const ListCell *b);
+static int	compare_parts(const ListCell *a, const ListCell *b);
+static int	constraint_rank(const SchemaObject *constraint);
 
 /*
  * Read the schemas of a source.  The model belongs to the current memory
@@ -307,25 +325,31 @@ ar_schema_read(const SchemaSource *source)
 {
 	SchemaModel *model = ar_schema_model_new();
 	MemoryContext old = MemoryContextSwitchTo(model->context);
-	Reading		reading = {.source = source,.model = model};
+	Reading		reading = {
+		.receiver = {receive_row, start_receiving, end_receiving, end_receiving, DestTuplestore},
+		.source = source,.model = model,.schemas = makeParamList(1)
+	};
 	Datum	   *oids = palloc(sizeof(Datum) * Max(list_length(source->places), 1));
 	HASHCTL		types = {.keysize = sizeof(int64),.entrysize = sizeof(TypeEntry),.hcxt = model->context};
-	HASHCTL		opclasses = {.keysize = sizeof(Oid),.entrysize = sizeof(OpclassEntry),.hcxt = model->context};
+	HASHCTL		keys = {.keysize = sizeof(Oid),.entrysize = sizeof(UsualKey),.hcxt = model->context};
 	int			nest_level;
 	ListCell   *cell;
 
 	model->is_many = source->path == NULL;
 	reading.scratch = AllocSetContextCreate(model->context, "algo_ref catalog row", ALLOCSET_DEFAULT_SIZES);
 	reading.types = hash_create("algo_ref type names", 64, &types, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	reading.opclasses = hash_create("algo_ref operator classes", 64, &opclasses, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	reading.usual_keys = hash_create("algo_ref usual keys", 64, &keys, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	reading.places = palloc(sizeof(SchemaPlace *) * Max(list_length(source->places), 1));
 	foreach(cell, source->places)
 		reading.places[reading.place_count++] = lfirst(cell);
 	qsort(reading.places, reading.place_count, sizeof(SchemaPlace *), compare_places);
 	for (int i = 0; i < reading.place_count; i++)
 		oids[i] = ObjectIdGetDatum(reading.places[i]->oid);
-	reading.schemas = PointerGetDatum(construct_array(oids, list_length(source->places), OIDOID,
-													  sizeof(Oid), true, TYPALIGN_INT));
+	reading.schemas->params[0].ptype = OIDARRAYOID;
+	reading.schemas->params[0].isnull = false;
+	reading.schemas->params[0].pflags = PARAM_FLAG_CONST;
+	reading.schemas->params[0].value = PointerGetDatum(construct_array(oids, list_length(source->places), OIDOID,
+																	   sizeof(Oid), true, TYPALIGN_INT));
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -341,8 +365,10 @@ ar_schema_read(const SchemaSource *source)
 	MemoryContextSwitchTo(model->context);
 	MemoryContextDelete(reading.scratch);
 	hash_destroy(reading.types);
-	hash_destroy(reading.opclasses);
+	hash_destroy(reading.usual_keys);
 	list_sort(model->objects, model->is_many ? compare_schemas : compare_identities);
+	foreach(cell, model->objects)
+		list_sort(((SchemaObject *) lfirst(cell))->parts, compare_parts);
 	if (source->with_dependencies)
 		ar_schema_read_dependencies(model);
 	MemoryContextSwitchTo(old);
@@ -398,6 +424,7 @@ prepare_kind(SchemaKind kind)
 	plan->count = 0;
 	plan->signature = -1;
 	plan->owner = -1;
+	plan->plain = -1;
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	for (int i = COLUMN_FIRST_ATTRIBUTE; i <= desc->natts; i++)
 	{
@@ -427,6 +454,8 @@ prepare_kind(SchemaKind kind)
 			plan->signature = plan->count;
 		if (strcmp(column->name, "_owner") == 0)
 			plan->owner = plan->count;
+		if (strcmp(column->name, "_plain") == 0)
+			plan->plain = plan->count;
 		Assert(plan->count < AR_SCHEMA_ATTRIBUTES_MAX);
 		plan->attribute[plan->count++] = column->name;
 	}
@@ -436,28 +465,42 @@ prepare_kind(SchemaKind kind)
 	plan->plan = prepared;
 }
 
+/*
+ * The rows are read as they come; nothing collects them before.
+ */
 static void
 read_kind(Reading *reading, SchemaKind kind)
 {
-	SPITupleTable *table;
-	uint64		count;
+	SPIExecuteOptions options = {.read_only = true};
 
 	CHECK_FOR_INTERRUPTS();
 	if (kind_plan[kind].plan == NULL)
 		prepare_kind(kind);
-	if (SPI_execute_plan(kind_plan[kind].plan, &reading->schemas, NULL, true, 0) != SPI_OK_SELECT)
+	reading->kind = kind;
+	reading->place = NULL;
+	options.params = reading->schemas;
+	options.dest = &reading->receiver;
+	if (SPI_execute_plan_extended(kind_plan[kind].plan, &options) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the catalogs");
-	table = SPI_tuptable;
-	count = SPI_processed;
-	if (reading->source->path)
-		set_path(reading, reading->source->path);
-	for (uint64 i = 0; i < count; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		read_row(reading, kind, table->vals[i], table->tupdesc);
-	}
 	leave_path(reading);
-	SPI_freetuptable(table);
+}
+
+static bool
+receive_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	slot_getallattrs(slot);
+	read_row((Reading *) self, slot->tts_values, slot->tts_isnull);
+	return true;
+}
+
+static void
+start_receiving(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_receiving(DestReceiver *self)
+{
 }
 
 /*
@@ -470,7 +513,7 @@ enter_place(Reading *reading, Oid schema)
 	SchemaPlace *key = &wanted;
 	SchemaPlace **found;
 
-	if (reading->path_of == schema && reading->place)
+	if (reading->place && reading->place->oid == schema)
 		return;
 	found = bsearch(&key, reading->places, reading->place_count, sizeof(SchemaPlace *), compare_places);
 	if (found == NULL)
@@ -478,16 +521,21 @@ enter_place(Reading *reading, Oid schema)
 	reading->place = *found;
 	reading->place_owner = schema_owner(schema);
 	if (reading->source->path == NULL)
-	{
 		leave_path(reading);
-		set_path(reading, ar_schema_path(reading->place->name, NULL));
-	}
-	reading->path_of = schema;
 }
 
+/*
+ * Set the search_path for what needs it; each of many schemas has its own.
+ */
 static void
-set_path(Reading *reading, const char *path)
+need_path(Reading *reading)
 {
+	const char *path = reading->source->path;
+
+	if (reading->nest_level > 0)
+		return;
+	if (path == NULL)
+		path = ar_schema_path(reading->place->name, NULL);
 	reading->nest_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -499,18 +547,16 @@ leave_path(Reading *reading)
 	if (reading->nest_level > 0)
 		AtEOXact_GUC(false, reading->nest_level);
 	reading->nest_level = 0;
-	reading->path_of = InvalidOid;
 }
 
 static void
-read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
+read_row(Reading *reading, const Datum *values, const bool *nulls)
 {
 	SchemaModel *model = reading->model;
+	SchemaKind	kind = reading->kind;
 	KindPlan   *plan = &kind_plan[kind];
-	Datum		values[COLUMN_FIRST_ATTRIBUTE - 1 + AR_SCHEMA_ATTRIBUTES_MAX];
-	bool		nulls[COLUMN_FIRST_ATTRIBUTE - 1 + AR_SCHEMA_ATTRIBUTES_MAX];
-	Datum	   *datum = &values[COLUMN_FIRST_ATTRIBUTE - 1];
-	bool	   *isnull = &nulls[COLUMN_FIRST_ATTRIBUTE - 1];
+	const Datum *datum = &values[COLUMN_FIRST_ATTRIBUTE - 1];
+	const bool *isnull = &nulls[COLUMN_FIRST_ATTRIBUTE - 1];
 	MemoryContext old = MemoryContextSwitchTo(reading->scratch);
 	StringInfoData identity;
 	SchemaObject *object;
@@ -522,7 +568,6 @@ read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
 	Oid			owner = InvalidOid;
 
 	MemoryContextReset(reading->scratch);
-	heap_deform_tuple(row, desc, values, nulls);
 	name = TextDatumGetCString(values[COLUMN_NAME - 1]);
 	schema = DatumGetObjectId(values[COLUMN_SCHEMA - 1]);
 	enter_place(reading, schema);
@@ -578,10 +623,12 @@ read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
 		object->arguments = object->value[plan->signature];
 		object->value[plan->signature] = NULL;
 	}
+	if (plan->plain >= 0)
+		object->value[plan->plain] = NULL;
 	initStringInfo(&identity);
 	make_identity(object, &identity);
 	object->identity = MemoryContextStrdup(model->context, identity.data);
-	object->is_hidden = object->schema == NULL && !model->is_many && is_hidden(object);
+	object->is_hidden = object->schema == NULL && !model->is_many && is_hidden(reading, object);
 	MemoryContextSwitchTo(old);
 	ar_schema_add(model, object);
 	register_addresses(reading, object);
@@ -592,8 +639,9 @@ read_row(Reading *reading, SchemaKind kind, HeapTuple row, TupleDesc desc)
  * has the same?
  */
 static bool
-is_hidden(const SchemaObject *object)
+is_hidden(Reading *reading, const SchemaObject *object)
 {
+	need_path(reading);
 	switch (object->kind)
 	{
 		case AR_SCHEMA_ENUM:
@@ -618,23 +666,32 @@ make_identity(const SchemaObject *object, StringInfo identity)
 {
 	appendStringInfoString(identity, kind_name[object->kind]);
 	if (object->schema && object->kind != AR_SCHEMA_SCHEMA)
-		appendStringInfo(identity, " %s.", quote_identifier(object->schema));
+	{
+		appendStringInfoChar(identity, ' ');
+		append_name(identity, object->schema, '.');
+	}
 	else if (object->name[0] != '\0' || object->parent)
 		appendStringInfoChar(identity, ' ');
 	if (object->parent)
 	{
 		if (object->parent->parent)
-			appendStringInfo(identity, "%s.", quote_identifier(object->parent->parent->name));
-		appendStringInfoString(identity, quote_identifier(object->parent->name));
-		if (object->name[0] != '\0')
-			appendStringInfoChar(identity, '.');
+			append_name(identity, object->parent->parent->name, '.');
+		append_name(identity, object->parent->name, object->name[0] != '\0' ? '.' : '\0');
 	}
 	if (object->kind == AR_SCHEMA_UNMANAGED)
 		appendStringInfoString(identity, object->name);
 	else if (object->name[0] != '\0')
-		appendStringInfoString(identity, quote_identifier(object->name));
+		append_name(identity, object->name, '\0');
 	if (object->arguments)
 		appendStringInfo(identity, "(%s)", object->arguments);
+}
+
+static void
+append_name(StringInfo text, const char *name, char after)
+{
+	appendStringInfoString(text, quote_identifier(name));
+	if (after != '\0')
+		appendStringInfoChar(text, after);
 }
 
 /*
@@ -705,12 +762,18 @@ convert(Reading *reading, const SchemaObject *object, const KindColumn *column, 
 {
 	Oid			oid = DatumGetObjectId(value);
 	Datum		pretty = BoolGetDatum(true);
+	int			plain = kind_plan[object->kind].plain;
 
 	/* no list of privileges stands for those of the default */
 	if (column->conversion == CONVERT_ACL && isnull)
 		return default_privileges(reading, column->object_type);
 	if (isnull)
 		return NULL;
+	if ((column->conversion == CONVERT_CONSTRAINT || column->conversion == CONVERT_INDEX) && plain >= 0 &&
+		object->value[plain])
+		return unconstify(char *, object->value[plain]);
+	if (column->conversion >= CONVERT_EXPRESSION)
+		need_path(reading);
 	switch (column->conversion)
 	{
 		case CONVERT_TEXT:
@@ -744,8 +807,12 @@ convert(Reading *reading, const SchemaObject *object, const KindColumn *column, 
 			if (object->kind == AR_SCHEMA_CONSTRAINT && ar_schema_flag(object, "_has_options"))
 				return key_definition(object, oid);
 			return constraint_definition(value);
+		case CONVERT_PLAIN_KEY:
+			return plain_key(reading, object, DatumGetArrayTypeP(value));
+		case CONVERT_PLAIN_INDEX:
+			return plain_index(reading, object, DatumGetHeapTupleHeader(value));
 		case CONVERT_INDEX:
-			return index_definition(reading, oid);
+			return index_definition(oid);
 		case CONVERT_TRIGGER:
 			return call_text(F_PG_GET_TRIGGERDEF_OID_BOOL, 2, value, pretty, 0);
 		case CONVERT_RULE:
@@ -825,7 +892,10 @@ type_name(Reading *reading, int64 key)
 	bool		found;
 
 	if (type >= FirstNormalObjectId)
+	{
+		need_path(reading);
 		return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN);
+	}
 	entry = hash_search(reading->types, &key, HASH_ENTER, &found);
 	if (!found)
 		entry->name = MemoryContextStrdup(reading->model->context,
@@ -926,68 +996,97 @@ statistics_definition(Oid statistics)
 }
 
 /*
- * What the server's own function returns, which opens the table and searches
- * the operator classes for each column.  Of a btree index of columns alone,
- * without options, there is not more to say than is said here.  Of a predicate,
- * the parentheses say how conditions are joined.
+ * The server's deparsers look up the table, the index and each of their columns
+ * once more.  Of a key without options and of a btree index of columns alone the
+ * model has already all that there is to say; the queries choose them.  NULL if
+ * it has not.
  */
 static char *
-index_definition(Reading *reading, Oid index)
+plain_key(Reading *reading, const SchemaObject *object, ArrayType *columns)
+{
+	int16	   *number = (int16 *) ARR_DATA_PTR(columns);
+	int			count = ArrayGetNItems(ARR_NDIM(columns), ARR_DIMS(columns));
+	StringInfoData definition;
+
+	initStringInfo(&definition);
+	appendStringInfoString(&definition, strcmp(ar_schema_value(object, "type"), "p") == 0 ? "PRIMARY KEY (" : "UNIQUE (");
+	for (int i = 0; i < count; i++)
+	{
+		SchemaObject *column = ar_schema_find_address(reading->model, RelationRelationId, object->parent->oid, number[i]);
+
+		if (column == NULL)
+			return NULL;
+		appendStringInfo(&definition, "%s%s", i ? ", " : "", quote_identifier(column->name));
+	}
+	appendStringInfoChar(&definition, ')');
+	return definition.data;
+}
+
+static char *
+plain_index(Reading *reading, const SchemaObject *object, HeapTupleHeader row)
+{
+	Form_pg_index form = (Form_pg_index) ((char *) row + row->t_hoff);
+	bool		isnull;
+	oidvector  *opclasses = (oidvector *) DatumGetPointer(GetAttributeByNum(row, Anum_pg_index_indclass, &isnull));
+	oidvector  *collations = (oidvector *) DatumGetPointer(GetAttributeByNum(row, Anum_pg_index_indcollation, &isnull));
+	int2vector *options = (int2vector *) DatumGetPointer(GetAttributeByNum(row, Anum_pg_index_indoption, &isnull));
+	StringInfoData definition;
+
+	initStringInfo(&definition);
+	appendStringInfo(&definition, "CREATE %sINDEX %s ON ", form->indisunique ? "UNIQUE " : "", quote_identifier(object->name));
+	appendStringInfo(&definition, "%s USING btree (", table_name(reading, object->parent));
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		SchemaObject *column = ar_schema_find_address(reading->model, RelationRelationId, form->indrelid,
+													  form->indkey.values[i]);
+		UsualKey   *usual;
+
+		if (column == NULL || options->values[i] != 0 || ar_schema_value(column, "collation"))
+			return NULL;
+		usual = usual_key(reading, (Oid) strtoul(ar_schema_value(column, "_type_oid"), NULL, 10));
+		/* one that is not the server's own may have options */
+		if (opclasses->values[i] != usual->opclass || usual->opclass >= FirstNormalObjectId ||
+			collations->values[i] != usual->collation)
+			return NULL;
+		appendStringInfo(&definition, "%s%s", i ? ", " : "", quote_identifier(column->name));
+	}
+	appendStringInfoChar(&definition, ')');
+	return definition.data;
+}
+
+static UsualKey *
+usual_key(Reading *reading, Oid type)
+{
+	bool		found;
+	UsualKey   *usual = hash_search(reading->usual_keys, &type, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		usual->opclass = GetDefaultOpClass(type, BTREE_AM_OID);
+		usual->collation = get_typcollation(type);
+	}
+	return usual;
+}
+
+/*
+ * Without needless parentheses, but for those of a predicate where they say how
+ * conditions are joined.
+ */
+static char *
+index_definition(Oid index)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	Form_pg_index form;
-	HeapTuple	class;
-	oidvector  *opclasses;
-	oidvector  *collations;
-	int2vector *options;
+	char	   *definition = call_text(F_PG_GET_INDEXDEF_OID_INT4_BOOL, 3, ObjectIdGetDatum(index),
+									   Int32GetDatum(0), BoolGetDatum(true));
 	bool		isnull;
-	bool		is_plain;
-	StringInfoData plain;
-	char	   *definition;
 	Datum		predicate;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for index %u", index);
-	form = (Form_pg_index) GETSTRUCT(tuple);
-	opclasses = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indclass, &isnull));
-	collations = (oidvector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indcollation, &isnull));
-	options = (int2vector *) DatumGetPointer(SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indoption, &isnull));
-	class = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
-	if (!HeapTupleIsValid(class))
-		elog(ERROR, "cache lookup failed for relation %u", index);
-	is_plain = ((Form_pg_class) GETSTRUCT(class))->relkind == RELKIND_INDEX &&
-		((Form_pg_class) GETSTRUCT(class))->relam == BTREE_AM_OID &&
-		heap_attisnull(class, Anum_pg_class_reloptions, NULL) &&
-		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
-		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
-		form->indnatts == form->indnkeyatts && !form->indnullsnotdistinct;
-	initStringInfo(&plain);
-	appendStringInfo(&plain, "CREATE %sINDEX %s ON ", form->indisunique ? "UNIQUE " : "",
-					 quote_identifier(NameStr(((Form_pg_class) GETSTRUCT(class))->relname)));
-	appendStringInfo(&plain, "%s USING btree (", relation_name(form->indrelid));
-	ReleaseSysCache(class);
-	for (int i = 0; is_plain && i < form->indnkeyatts; i++)
-	{
-		HeapTuple	column = SearchSysCache2(ATTNUM, ObjectIdGetDatum(form->indrelid),
-											 Int16GetDatum(form->indkey.values[i]));
-		Form_pg_attribute attribute;
-
-		if (!HeapTupleIsValid(column))
-			elog(ERROR, "cache lookup failed for attribute %d of relation %u", form->indkey.values[i],
-				 form->indrelid);
-		attribute = (Form_pg_attribute) GETSTRUCT(column);
-		is_plain = options->values[i] == 0 && collations->values[i] == attribute->attcollation &&
-			is_default_opclass(reading, opclasses->values[i], attribute->atttypid);
-		appendStringInfo(&plain, "%s%s", i ? ", " : "", quote_identifier(NameStr(attribute->attname)));
-		ReleaseSysCache(column);
-	}
-	appendStringInfoChar(&plain, ')');
-	definition = is_plain ? plain.data : call_text(F_PG_GET_INDEXDEF_OID_INT4_BOOL, 3, ObjectIdGetDatum(index),
-												   Int32GetDatum(0), BoolGetDatum(true));
 	predicate = SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indpred, &isnull);
 	if (!isnull && definition)
 	{
-		Datum		table = ObjectIdGetDatum(form->indrelid);
+		Datum		table = ObjectIdGetDatum(((Form_pg_index) GETSTRUCT(tuple))->indrelid);
 		char	   *pretty = call_text(F_PG_GET_EXPR_PG_NODE_TREE_OID_BOOL, 3, predicate, table, BoolGetDatum(true));
 
 		if (strstr(pretty, " AND ") || strstr(pretty, " OR "))
@@ -997,24 +1096,6 @@ index_definition(Reading *reading, Oid index)
 	}
 	ReleaseSysCache(tuple);
 	return definition;
-}
-
-/*
- * Is an operator class the one of btree indexes for columns of a type, and one
- * of the server's own, which have no options?
- */
-static bool
-is_default_opclass(Reading *reading, Oid opclass, Oid type)
-{
-	OpclassEntry *entry;
-	bool		found;
-
-	if (opclass >= FirstNormalObjectId)
-		return false;
-	entry = hash_search(reading->opclasses, &type, HASH_ENTER, &found);
-	if (!found)
-		entry->opclass = GetDefaultOpClass(type, BTREE_AM_OID);
-	return entry->opclass == opclass;
 }
 
 static char *
@@ -1118,6 +1199,19 @@ relation_name(Oid relation)
 	if (RelationIsVisible(relation))
 		return pstrdup(quote_identifier(name));
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+/*
+ * The same of a table in the model.
+ */
+static const char *
+table_name(Reading *reading, const SchemaObject *table)
+{
+	if ((reading->place->is_target || reading->source->path == NULL) &&
+		!SearchSysCacheExists2(RELNAMENSP, CStringGetDatum(table->name), ObjectIdGetDatum(PG_CATALOG_NAMESPACE)))
+		return quote_identifier(table->name);
+	need_path(reading);
+	return relation_name(table->oid);
 }
 
 /*
@@ -1241,4 +1335,28 @@ static int
 compare_identities(const ListCell *a, const ListCell *b)
 {
 	return strcmp(((SchemaObject *) lfirst(a))->identity, ((SchemaObject *) lfirst(b))->identity);
+}
+
+/*
+ * As they are written: columns by their numbers, keys before other constraints.
+ */
+static int
+compare_parts(const ListCell *a, const ListCell *b)
+{
+	const SchemaObject *left = lfirst(a);
+	const SchemaObject *right = lfirst(b);
+
+	if (left->kind != right->kind)
+		return left->kind < right->kind ? -1 : 1;
+	if (left->sub_id != right->sub_id)
+		return left->sub_id < right->sub_id ? -1 : 1;
+	if (left->kind == AR_SCHEMA_CONSTRAINT && constraint_rank(left) != constraint_rank(right))
+		return constraint_rank(left) - constraint_rank(right);
+	return strcmp(left->identity, right->identity);
+}
+
+static int
+constraint_rank(const SchemaObject *constraint)
+{
+	return strchr("puxc", ar_schema_value(constraint, "type")[0]) - "puxc";
 }

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_collation.h"
@@ -33,6 +34,8 @@
 	"(SELECT d.description FROM pg_description d WHERE d.objoid = " oid \
 	" AND d.classoid = " CLASS(class) " AND d.objsubid = " sub ") AS comment"
 #define COMMENT(class, oid) COMMENT_SUB(class, oid, "0")
+
+#define BTREE CLASS(BTREE_AM_OID)
 
 /* the same as a join, where there are many objects */
 #define COMMENT_JOIN(class, oid, sub) \
@@ -117,11 +120,11 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_SCHEMA] =
 	"SELECT n.oid, 0, n.oid, " NO_PARENT ", '', n.nspowner AS \"role:owner\", "
 	"n.nspacl AS \"acl_schema:acl\", n.nspowner AS \"oid:_owner\", n.nspname::text AS _name, " COMMENT(NamespaceRelationId, "n.oid")
-	" FROM pg_namespace n WHERE n.oid = ANY($1) ORDER BY n.oid",
+	" FROM pg_namespace n WHERE n.oid = ANY($1)",
 
 	[AR_SCHEMA_EXTENSION] =
 	"SELECT x.oid, 0, x.extnamespace, " NO_PARENT ", x.extname::text, x.extversion AS _version"
-	" FROM pg_extension x WHERE x.extnamespace = ANY($1) ORDER BY x.extnamespace",
+	" FROM pg_extension x WHERE x.extnamespace = ANY($1)",
 
 	[AR_SCHEMA_COLLATION] =
 	"SELECT c.oid, 0, c.collnamespace, " NO_PARENT ", c.collname::text, "
@@ -131,23 +134,21 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.collcollate::text AS lc_collate, c.collctype::text AS lc_ctype, "
 	"to_jsonb(c) ->> 'collicurules' AS rules, "
 	"c.collowner AS \"owner:owner\", c.collowner AS \"oid:_owner\", " COMMENT(CollationRelationId, "c.oid")
-	" FROM pg_collation c WHERE c.collnamespace = ANY($1) AND " OURS(CollationRelationId, "c.oid")
-	"ORDER BY c.collnamespace",
+	" FROM pg_collation c WHERE c.collnamespace = ANY($1) AND " OURS(CollationRelationId, "c.oid"),
 
 	[AR_SCHEMA_ENUM] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
 	"(SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels, "
 	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	COMMENT(TypeRelationId, "t.oid")
-	" FROM pg_type t WHERE t.typtype = 'e' AND t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid")
-	"ORDER BY t.typnamespace",
+	" FROM pg_type t WHERE t.typtype = 'e' AND t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_COMPOSITE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", t.typname::text, "
 	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	"t.oid AS \"oid:_type\", " COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.relkind = 'c' AND c.relnamespace = ANY($1) AND "
-	OURS(TypeRelationId, "t.oid") "ORDER BY c.relnamespace",
+	OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_DOMAIN] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
@@ -161,12 +162,12 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_constraint n ON n.contypid = t.oid AND n.contype = 'n' "
 	"WHERE t.typtype = 'd' AND t.typnamespace = ANY($1) AND "
-	OURS(TypeRelationId, "t.oid") "ORDER BY t.typnamespace",
+	OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_DOMAIN_CONSTRAINT] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(TypeRelationId) ", c.contypid, 0, c.conname::text, "
 	"c.oid AS \"constraint:definition\", " COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND c.connamespace = ANY($1) ORDER BY c.connamespace, c.contypid, c.conrelid, strpos('puxcf', c.contype::text), c.conname",
+	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND c.connamespace = ANY($1)",
 
 	[AR_SCHEMA_RANGE] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
@@ -180,7 +181,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_opclass o ON o.oid = r.rngsubopc "
 	"JOIN pg_type s ON s.oid = r.rngsubtype JOIN pg_type m ON m.oid = r.rngmultitypid "
-	"WHERE t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid") "ORDER BY t.typnamespace",
+	"WHERE t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_SEQUENCE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, "
@@ -190,13 +191,14 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	COMMENT(RelationRelationId, "c.oid")
 	" FROM pg_class c JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.relkind = 'S' AND c.relnamespace = ANY($1) "
 	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
-	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype IN ('i', 'e')) ORDER BY c.relnamespace",
+	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype IN ('i', 'e'))",
 
 	[AR_SCHEMA_TABLE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, c.relkind::text AS kind, "
 	"c.relpersistence::text AS persistence, "
 	"CASE WHEN c.relkind = 'p' THEN c.oid END AS \"partition_key:partition_key\", "
-	"(SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid) AS \"relations:parents\", "
+	"CASE WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) THEN (SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhseqno) "
+	"FROM pg_inherits i WHERE i.inhrelid = c.oid) END AS \"relations:parents\", "
 	"c.relpartbound AS \"expression:bound\", "
 	"CASE WHEN c.reloftype <> 0::oid THEN " TYPE("c.reloftype", "-1") " END AS \"type:of_type\", "
 	"c.reloptions AS \"options:options\", "
@@ -210,9 +212,9 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"AS \"foreign_options:foreign_options\", "
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
 	"m.description AS comment"
-	" FROM pg_class c LEFT JOIN pg_class w ON w.oid = c.reltoastrelid LEFT JOIN pg_am a ON a.oid = c.relam "
+	" FROM pg_class c LEFT JOIN pg_class w ON w.oid = c.reltoastrelid AND w.relkind = 't' AND w.reloptions IS NOT NULL LEFT JOIN pg_am a ON a.oid = c.relam "
 	COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND "
-	OURS(RelationRelationId, "c.oid") "ORDER BY c.relnamespace",
+	OURS(RelationRelationId, "c.oid"),
 
 	[AR_SCHEMA_VIEW] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, c.relkind::text AS kind, "
@@ -224,7 +226,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"(SELECT r.oid FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') AS \"oid:_rule\", "
 	COMMENT(RelationRelationId, "c.oid")
 	" FROM pg_class c WHERE c.relkind IN ('v', 'm') AND c.relnamespace = ANY($1) AND "
-	OURS(RelationRelationId, "c.oid") "ORDER BY c.relnamespace",
+	OURS(RelationRelationId, "c.oid"),
 
 	[AR_SCHEMA_COLUMN] =
 	"SELECT c.oid, a.attnum::int4, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, a.attname::text, "
@@ -259,12 +261,12 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = " CLASS(RelationRelationId) " OFFSET 0) i ON true "
 	COMMENT_JOIN(RelationRelationId, "c.oid", "a.attnum")
 	"WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped "
-	"AND a.attislocal ORDER BY c.relnamespace, c.oid, a.attnum",
+	"AND a.attislocal",
 
 	[AR_SCHEMA_DEFAULT] =
 	"SELECT d.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, d.adnum::int4, '', "
 	"d.adbin AS \"constant:expression\" FROM pg_class c JOIN pg_attrdef d ON d.adrelid = c.oid "
-	"WHERE c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	"WHERE c.relnamespace = ANY($1)",
 
 	/* only where the table says something of its own */
 	[AR_SCHEMA_INHERITED_COLUMN] =
@@ -289,7 +291,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"AND (" NOT_NULL_SAID " OR d.differs OR a.attstorage <> t.typstorage OR a.attcompression <> '' OR a.attstattarget >= 0 "
 	"OR " HAS_OPTIONS("a.attoptions") " OR a.attfdwoptions IS NOT NULL OR a.attacl IS NOT NULL "
 	"OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = "
-	CLASS(RelationRelationId) " AND d.objsubid = a.attnum)) ORDER BY c.relnamespace, c.oid, a.attnum",
+	CLASS(RelationRelationId) " AND d.objsubid = a.attnum))",
 
 	[AR_SCHEMA_FUNCTION] =
 	"SELECT p.oid, 0, p.pronamespace, " NO_PARENT ", p.proname::text, p.oid AS \"signature:!\", "
@@ -298,8 +300,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
 	COMMENT(ProcedureRelationId, "p.oid")
 	" FROM pg_proc p WHERE p.prokind <> 'a' AND p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid")
-	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(ProcedureRelationId) " AND i.objid = p.oid AND i.deptype = 'i') "
-	"ORDER BY p.pronamespace",
+	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(ProcedureRelationId) " AND i.objid = p.oid AND i.deptype = 'i') ",
 
 	[AR_SCHEMA_AGGREGATE] =
 	"SELECT p.oid, 0, p.pronamespace, " NO_PARENT ", p.proname::text, p.oid AS \"signature:!\", "
@@ -317,22 +318,22 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"nullif(a.aggsortop, 0::oid) AS \"operator:sortop\", "
 	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
 	COMMENT(ProcedureRelationId, "p.oid")
-	" FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid")
-	"ORDER BY p.pronamespace",
+	" FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid"),
 
 	[AR_SCHEMA_SEQUENCE_OWNER] =
 	"SELECT c.oid, -1, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, '', "
 	"d.refobjid || ',' || d.refobjsubid AS \"column:column\""
 	" FROM pg_class c JOIN pg_depend d ON d.classid = " CLASS(RelationRelationId)
 	" AND d.objid = c.oid AND d.objsubid = 0 AND d.refclassid = " CLASS(RelationRelationId) " AND d.deptype = 'a' "
-	"WHERE c.relkind = 'S' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	"WHERE c.relkind = 'S' AND c.relnamespace = ANY($1)",
 
 	[AR_SCHEMA_CONSTRAINT] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
 	"c.contype::text AS type, "
-	"coalesce((SELECT i.reloptions IS NOT NULL OR i.reltablespace <> 0::oid FROM pg_class i WHERE i.oid = c.conindid "
-	"AND c.contype <> 'c'), false) AS _has_options, c.oid AS \"constraint:definition\", "
-	"coalesce((SELECT x.indisclustered FROM pg_index x WHERE x.indexrelid = c.conindid AND c.contype IN ('p', 'u')), false) AS clustered, "
+	"coalesce(i.reloptions IS NOT NULL OR i.reltablespace <> 0::oid, false) AS _has_options, "
+	"CASE WHEN c.contype IN ('p', 'u') AND NOT c.condeferrable AND i.relam = " BTREE " AND i.reloptions IS NULL AND i.reltablespace = 0::oid "
+	"AND x.indnatts = x.indnkeyatts AND NOT x.indnullsnotdistinct THEN c.conkey END AS \"plain_key:_plain\", c.oid AS \"constraint:definition\", "
+	"c.contype IN ('p', 'u') AND x.indisclustered AS clustered, "
 	/* a table that inherits it later has a valid copy of it */
 	"CASE WHEN NOT c.convalidated THEN (SELECT string_agg(k.conrelid::text, ' ') FROM pg_constraint k WHERE k.conname = c.conname AND k.connamespace = c.connamespace AND k.contype = 'c' "
 	"AND k.coninhcount > 0 AND k.convalidated) END AS _valid_copies, "
@@ -340,19 +341,23 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE WHEN c.conparentid <> 0::oid AND c.contype = 'p' THEN (SELECT left(t.relname || '_pkey', 63) FROM pg_class t WHERE t.oid = c.conrelid) "
 	"WHEN c.conparentid <> 0::oid THEN (SELECT " USUAL_NAME("i", "t", "CASE c.contype WHEN 'u' THEN 'key' ELSE 'excl' END")
 	" FROM pg_class t, pg_class i WHERE t.oid = c.conrelid AND i.oid = c.conindid) END AS _usual_name, "
-	COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND (c.conparentid = 0::oid AND c.conislocal "
+	"m.description AS comment"
+	" FROM pg_constraint c LEFT JOIN pg_class i ON i.oid = c.conindid AND c.contype <> 'c' LEFT JOIN pg_index x ON x.indexrelid = i.oid "
+	COMMENT_JOIN(ConstraintRelationId, "c.oid", "0")
+	"WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND (c.conparentid = 0::oid AND c.conislocal "
 	"OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_class i, pg_class t WHERE i.oid = c.conindid AND t.oid = c.conrelid "
 	"AND i.relispartition AND " ODD_NAME("i", "t", "pkey|key|excl") ")) "
-	"AND c.connamespace = ANY($1) ORDER BY c.connamespace, c.contypid, c.conrelid, strpos('puxcf', c.contype::text), c.conname",
+	"AND c.connamespace = ANY($1)",
 
 	[AR_SCHEMA_FOREIGN_KEY] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
-	"c.oid AS \"constraint:definition\", c.convalidated AS _validated, " COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0::oid AND c.connamespace = ANY($1) ORDER BY c.connamespace, c.contypid, c.conrelid, strpos('puxcf', c.contype::text), c.conname",
+	"c.oid AS \"constraint:definition\", c.convalidated AS _validated, m.description AS comment FROM pg_constraint c "
+	COMMENT_JOIN(ConstraintRelationId, "c.oid", "0") "WHERE c.contype = 'f' AND c.conparentid = 0::oid AND c.connamespace = ANY($1)",
 
 	[AR_SCHEMA_INDEX] =
 	"SELECT c.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", x.indrelid, 0, c.relname::text, "
+	"CASE WHEN c.relkind = 'i' AND c.relam = " BTREE " AND c.reloptions IS NULL AND x.indexprs IS NULL AND x.indpred IS NULL "
+	"AND x.indnatts = x.indnkeyatts AND NOT x.indnullsnotdistinct THEN x END AS \"plain_index:_plain\", "
 	"c.oid AS \"index:definition\", x.indisvalid AS valid, x.indisclustered AS clustered, x.indisunique AS _unique, "
 	"CASE WHEN x.indexprs IS NOT NULL THEN (SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) "
 	"FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) END AS statistics, "
@@ -363,32 +368,32 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"OR x.indisclustered OR m.objoid IS NOT NULL "
 	"OR EXISTS (SELECT FROM pg_class t WHERE t.oid = x.indrelid AND " ODD_NAME("c", "t", "idx") ")) "
 	"AND c.relnamespace = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
-	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ") ORDER BY c.relnamespace",
+	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ")",
 
 	[AR_SCHEMA_REPLICA_IDENTITY] =
 	"SELECT c.oid, -2, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, '', "
 	"CASE c.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'USING INDEX ' || "
 	"(SELECT quote_ident(i.relname) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid AND x.indisreplident) END AS value, "
 	"(SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = c.oid AND x.indisreplident) AS \"oid:_index\""
-	" FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'd' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	" FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'd' AND c.relnamespace = ANY($1)",
 
 	[AR_SCHEMA_STATISTICS] =
 	"SELECT s.oid, 0, s.stxnamespace, " NO_PARENT ", s.stxname::text, s.oid AS \"statistics:definition\", "
 	"CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget END AS target, "
 	"s.stxowner AS \"owner:owner\", s.stxowner AS \"oid:_owner\", " COMMENT(StatisticExtRelationId, "s.oid")
-	" FROM pg_statistic_ext s WHERE s.stxnamespace = ANY($1) AND " OURS(StatisticExtRelationId, "s.oid") "ORDER BY s.stxnamespace",
+	" FROM pg_statistic_ext s WHERE s.stxnamespace = ANY($1) AND " OURS(StatisticExtRelationId, "s.oid"),
 
 	[AR_SCHEMA_RULE] =
 	"SELECT r.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, r.rulename::text, "
 	"r.oid AS \"rule:definition\", r.ev_enabled::text AS enabled, " COMMENT(RewriteRelationId, "r.oid")
-	" FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN' AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	" FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN' AND c.relnamespace = ANY($1)",
 
 	[AR_SCHEMA_TRIGGER] =
 	"SELECT t.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, t.tgname::text, "
 	"t.oid AS \"trigger:definition\", t.tgenabled::text AS enabled, t.tgparentid <> 0::oid AS _is_clone, t.tgconstraint AS \"oid:_constraint\", " COMMENT(TriggerRelationId, "t.oid")
 	" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal "
 	"AND (t.tgparentid = 0::oid OR t.tgenabled <> (SELECT o.tgenabled FROM pg_trigger o WHERE o.oid = t.tgparentid)) "
-	"AND c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	"AND c.relnamespace = ANY($1)",
 
 	[AR_SCHEMA_POLICY] =
 	"SELECT p.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, p.polname::text, "
@@ -396,7 +401,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END AS command, "
 	"(SELECT string_agg(CASE WHEN r = 0::oid THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ' ORDER BY pg_get_userbyid(r)) FROM unnest(p.polroles) r) AS roles, "
 	"p.polqual AS \"expression:using\", p.polwithcheck AS \"expression:check\", " COMMENT(PolicyRelationId, "p.oid")
-	" FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = ANY($1) ORDER BY c.relnamespace",
+	" FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = ANY($1)",
 
 	/* in one line each: what there is, so that it can be seen to change */
 	[AR_SCHEMA_UNMANAGED] =
@@ -413,6 +418,5 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"AND NOT EXISTS (SELECT FROM pg_type x WHERE x.oid = o.typelem AND x.typarray = o.oid) "
 	"UNION ALL SELECT o.oid, o.defaclnamespace, format('default privileges of role %s on %s', pg_get_userbyid(o.defaclrole), o.defaclobjtype), 'pg_default_acl'::regclass FROM pg_default_acl o "
 	"UNION ALL SELECT o.oid, n.oid, 'security label of the schema', 'pg_seclabel'::regclass FROM pg_namespace n JOIN pg_seclabel s ON s.objoid = n.oid AND s.classoid = 'pg_namespace'::regclass, LATERAL (SELECT n.oid) o "
-	") o WHERE o.nsp = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class::oid AND e.objid = o.oid AND e.deptype IN ('e', 'i')) "
-	"ORDER BY o.nsp",
+	") o WHERE o.nsp = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class::oid AND e.objid = o.oid AND e.deptype IN ('e', 'i')) ",
 };
