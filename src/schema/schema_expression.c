@@ -41,7 +41,8 @@ ar_schema_canonical(const char *text)
 {
 	StringInfoData out;
 
-	if (text == NULL || (strstr(text, "((") == NULL && strstr(text, "(ARRAY[") == NULL))
+	if (text == NULL || strchr(text, '(') == NULL ||
+		(strstr(text, "((") == NULL && strstr(text, "(ARRAY[") == NULL))
 		return text;
 
 	initStringInfo(&out);

@@ -33,13 +33,14 @@ static char *difference(const SchemaObject *a, const SchemaObject *b,
 						const SchemaOptions *options);
 
 /*
- * An empty model in a context of its own, a child of the current one.
+ * An empty model in a context of its own, a child of the current one.  All of it
+ * goes at once, so that nothing of the memory is for what is freed alone.
  */
 SchemaModel *
 ar_schema_model_new(void)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref schema model",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = GenerationContextCreate(CurrentMemoryContext, "algo_ref schema model",
+													ALLOCSET_DEFAULT_SIZES);
 	SchemaModel *model = MemoryContextAllocZero(context, sizeof(SchemaModel));
 	HASHCTL		control = {.keysize = sizeof(char *),.entrysize = sizeof(IdentityEntry),
 	.hash = identity_hash,.match = identity_match,.hcxt = context};

@@ -256,6 +256,7 @@ typedef struct Reading
 	int			place_count;
 	SchemaPlace *place;
 	Oid			place_owner;
+	const char *last[AR_SCHEMA_ATTRIBUTES_MAX]; /* values of the row before */
 	char	   *default_privileges[128];	/* by type of object */
 	HTAB	   *types;			/* names of types that no search_path changes */
 	HTAB	   *usual_keys;		/* UsualKey */
@@ -277,6 +278,7 @@ static bool receive_row(TupleTableSlot *slot, DestReceiver *self);
 static void start_receiving(DestReceiver *self, int operation, TupleDesc desc);
 static void end_receiving(DestReceiver *self);
 static void read_row(Reading *reading, const Datum *values, const bool *nulls);
+static const char *keep_value(Reading *reading, int column, const char *text);
 static bool is_hidden(Reading *reading, const SchemaObject *object);
 static void make_identity(const SchemaObject *object, StringInfo identity);
 static void append_name(StringInfo text, const char *name, char after);
@@ -478,6 +480,7 @@ read_kind(Reading *reading, SchemaKind kind)
 		prepare_kind(kind);
 	reading->kind = kind;
 	reading->place = NULL;
+	memset(reading->last, 0, sizeof(reading->last));
 	options.params = reading->schemas;
 	options.dest = &reading->receiver;
 	if (SPI_execute_plan_extended(kind_plan[kind].plan, &options) != SPI_OK_SELECT)
@@ -616,7 +619,7 @@ read_row(Reading *reading, const Datum *values, const bool *nulls)
 		char	   *text = convert(reading, object, &plan->column[i], datum[i], isnull[i], relation, owner);
 
 		if (text)
-			object->value[i] = MemoryContextStrdup(model->context, put_names_back(reading->source, text));
+			object->value[i] = keep_value(reading, i, put_names_back(reading->source, text));
 	}
 	if (plan->signature >= 0)
 	{
@@ -632,6 +635,19 @@ read_row(Reading *reading, const Datum *values, const bool *nulls)
 	MemoryContextSwitchTo(old);
 	ar_schema_add(model, object);
 	register_addresses(reading, object);
+}
+
+/*
+ * A value of the model; often it is that of the row before.
+ */
+static const char *
+keep_value(Reading *reading, int column, const char *text)
+{
+	const char **last = &reading->last[column];
+
+	if (*last == NULL || strcmp(*last, text) != 0)
+		*last = MemoryContextStrdup(reading->model->context, text);
+	return *last;
 }
 
 /*

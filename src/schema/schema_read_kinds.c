@@ -37,6 +37,14 @@
 
 #define BTREE CLASS(BTREE_AM_OID)
 
+/*
+ * The planner weighs each element of an array by the commonest values of the
+ * column: of a thousand schemas, in every query, that takes longer than to read
+ * them.  As another type the column has none.
+ */
+#define IN_SCHEMAS(column) \
+	"CASE WHEN cardinality($1) > 50 THEN " column "::int8 = ANY($1::int8[]) ELSE " column " = ANY($1) END"
+
 /* the same as a join, where there are many objects */
 #define COMMENT_JOIN(class, oid, sub) \
 	"LEFT JOIN pg_description m ON m.objoid = " oid " AND m.classoid = " CLASS(class) " AND m.objsubid = " sub " "
@@ -120,11 +128,11 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	[AR_SCHEMA_SCHEMA] =
 	"SELECT n.oid, 0, n.oid, " NO_PARENT ", '', n.nspowner AS \"role:owner\", "
 	"n.nspacl AS \"acl_schema:acl\", n.nspowner AS \"oid:_owner\", n.nspname::text AS _name, " COMMENT(NamespaceRelationId, "n.oid")
-	" FROM pg_namespace n WHERE n.oid = ANY($1)",
+	" FROM pg_namespace n WHERE " IN_SCHEMAS("n.oid"),
 
 	[AR_SCHEMA_EXTENSION] =
 	"SELECT x.oid, 0, x.extnamespace, " NO_PARENT ", x.extname::text, x.extversion AS _version"
-	" FROM pg_extension x WHERE x.extnamespace = ANY($1)",
+	" FROM pg_extension x WHERE " IN_SCHEMAS("x.extnamespace"),
 
 	[AR_SCHEMA_COLLATION] =
 	"SELECT c.oid, 0, c.collnamespace, " NO_PARENT ", c.collname::text, "
@@ -134,20 +142,20 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.collcollate::text AS lc_collate, c.collctype::text AS lc_ctype, "
 	"to_jsonb(c) ->> 'collicurules' AS rules, "
 	"c.collowner AS \"owner:owner\", c.collowner AS \"oid:_owner\", " COMMENT(CollationRelationId, "c.oid")
-	" FROM pg_collation c WHERE c.collnamespace = ANY($1) AND " OURS(CollationRelationId, "c.oid"),
+	" FROM pg_collation c WHERE " IN_SCHEMAS("c.collnamespace") " AND " OURS(CollationRelationId, "c.oid"),
 
 	[AR_SCHEMA_ENUM] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
 	"(SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels, "
 	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	COMMENT(TypeRelationId, "t.oid")
-	" FROM pg_type t WHERE t.typtype = 'e' AND t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid"),
+	" FROM pg_type t WHERE t.typtype = 'e' AND " IN_SCHEMAS("t.typnamespace") " AND " OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_COMPOSITE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", t.typname::text, "
 	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	"t.oid AS \"oid:_type\", " COMMENT(TypeRelationId, "t.oid")
-	" FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.relkind = 'c' AND c.relnamespace = ANY($1) AND "
+	" FROM pg_class c JOIN pg_type t ON t.oid = c.reltype WHERE c.relkind = 'c' AND " IN_SCHEMAS("c.relnamespace") " AND "
 	OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_DOMAIN] =
@@ -161,13 +169,13 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"t.typowner AS \"owner:owner\", t.typacl AS \"acl_type:acl\", t.typowner AS \"oid:_owner\", "
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_constraint n ON n.contypid = t.oid AND n.contype = 'n' "
-	"WHERE t.typtype = 'd' AND t.typnamespace = ANY($1) AND "
+	"WHERE t.typtype = 'd' AND " IN_SCHEMAS("t.typnamespace") " AND "
 	OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_DOMAIN_CONSTRAINT] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(TypeRelationId) ", c.contypid, 0, c.conname::text, "
 	"c.oid AS \"constraint:definition\", " COMMENT(ConstraintRelationId, "c.oid")
-	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND c.connamespace = ANY($1)",
+	" FROM pg_constraint c WHERE c.contypid <> 0::oid AND c.contype = 'c' AND " IN_SCHEMAS("c.connamespace"),
 
 	[AR_SCHEMA_RANGE] =
 	"SELECT t.oid, 0, t.typnamespace, " NO_PARENT ", t.typname::text, "
@@ -181,7 +189,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	COMMENT(TypeRelationId, "t.oid")
 	" FROM pg_type t JOIN pg_range r ON r.rngtypid = t.oid JOIN pg_opclass o ON o.oid = r.rngsubopc "
 	"JOIN pg_type s ON s.oid = r.rngsubtype JOIN pg_type m ON m.oid = r.rngmultitypid "
-	"WHERE t.typnamespace = ANY($1) AND " OURS(TypeRelationId, "t.oid"),
+	"WHERE " IN_SCHEMAS("t.typnamespace") " AND " OURS(TypeRelationId, "t.oid"),
 
 	[AR_SCHEMA_SEQUENCE] =
 	"SELECT c.oid, 0, c.relnamespace, " NO_PARENT ", c.relname::text, "
@@ -189,7 +197,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.relpersistence::text AS persistence, "
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_sequence:acl\", c.relowner AS \"oid:_owner\", "
 	COMMENT(RelationRelationId, "c.oid")
-	" FROM pg_class c JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.relkind = 'S' AND c.relnamespace = ANY($1) "
+	" FROM pg_class c JOIN pg_sequence s ON s.seqrelid = c.oid WHERE c.relkind = 'S' AND " IN_SCHEMAS("c.relnamespace") " "
 	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
 	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype IN ('i', 'e'))",
 
@@ -213,7 +221,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
 	"m.description AS comment"
 	" FROM pg_class c LEFT JOIN pg_class w ON w.oid = c.reltoastrelid AND w.relkind = 't' AND w.reloptions IS NOT NULL LEFT JOIN pg_am a ON a.oid = c.relam "
-	COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND "
+	COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('r', 'p', 'f') AND " IN_SCHEMAS("c.relnamespace") " AND "
 	OURS(RelationRelationId, "c.oid"),
 
 	[AR_SCHEMA_VIEW] =
@@ -225,7 +233,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"c.relowner AS \"owner:owner\", c.relacl AS \"acl_table:acl\", c.relowner AS \"oid:_owner\", c.reltype AS \"oid:_type\", "
 	"(SELECT r.oid FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename = '_RETURN') AS \"oid:_rule\", "
 	COMMENT(RelationRelationId, "c.oid")
-	" FROM pg_class c WHERE c.relkind IN ('v', 'm') AND c.relnamespace = ANY($1) AND "
+	" FROM pg_class c WHERE c.relkind IN ('v', 'm') AND " IN_SCHEMAS("c.relnamespace") " AND "
 	OURS(RelationRelationId, "c.oid"),
 
 	[AR_SCHEMA_COLUMN] =
@@ -260,13 +268,13 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"WHERE a.attidentity <> '' AND d.refclassid = " CLASS(RelationRelationId) " AND d.refobjid = c.oid "
 	"AND d.refobjsubid = a.attnum AND d.deptype = 'i' AND d.classid = " CLASS(RelationRelationId) " OFFSET 0) i ON true "
 	COMMENT_JOIN(RelationRelationId, "c.oid", "a.attnum")
-	"WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped "
+	"WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'c') AND " IN_SCHEMAS("c.relnamespace") " AND a.attnum > 0 AND NOT a.attisdropped "
 	"AND a.attislocal",
 
 	[AR_SCHEMA_DEFAULT] =
 	"SELECT d.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, d.adnum::int4, '', "
 	"d.adbin AS \"constant:expression\" FROM pg_class c JOIN pg_attrdef d ON d.adrelid = c.oid "
-	"WHERE c.relnamespace = ANY($1)",
+	"WHERE " IN_SCHEMAS("c.relnamespace"),
 
 	/* only where the table says something of its own */
 	[AR_SCHEMA_INHERITED_COLUMN] =
@@ -287,7 +295,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"FROM pg_inherits h JOIN pg_attribute p ON p.attrelid = h.inhparent AND p.attname = a.attname AND NOT p.attisdropped "
 	"LEFT JOIN pg_attrdef e ON e.adrelid = p.attrelid AND e.adnum = p.attnum "
 	"LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum WHERE h.inhrelid = c.oid ORDER BY h.inhseqno LIMIT 1) d ON true "
-	"WHERE c.relkind IN ('r', 'p', 'f') AND c.relnamespace = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attislocal "
+	"WHERE c.relkind IN ('r', 'p', 'f') AND " IN_SCHEMAS("c.relnamespace") " AND a.attnum > 0 AND NOT a.attisdropped AND NOT a.attislocal "
 	"AND (" NOT_NULL_SAID " OR d.differs OR a.attstorage <> t.typstorage OR a.attcompression <> '' OR a.attstattarget >= 0 "
 	"OR " HAS_OPTIONS("a.attoptions") " OR a.attfdwoptions IS NOT NULL OR a.attacl IS NOT NULL "
 	"OR EXISTS (SELECT FROM pg_description d WHERE d.objoid = c.oid AND d.classoid = "
@@ -299,7 +307,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"p.oid AS \"arguments:arguments\", "
 	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
 	COMMENT(ProcedureRelationId, "p.oid")
-	" FROM pg_proc p WHERE p.prokind <> 'a' AND p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid")
+	" FROM pg_proc p WHERE p.prokind <> 'a' AND " IN_SCHEMAS("p.pronamespace") " AND " OURS(ProcedureRelationId, "p.oid")
 	"AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(ProcedureRelationId) " AND i.objid = p.oid AND i.deptype = 'i') ",
 
 	[AR_SCHEMA_AGGREGATE] =
@@ -318,14 +326,14 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"nullif(a.aggsortop, 0::oid) AS \"operator:sortop\", "
 	"p.proowner AS \"owner:owner\", p.proacl AS \"acl_function:acl\", p.proowner AS \"oid:_owner\", "
 	COMMENT(ProcedureRelationId, "p.oid")
-	" FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE p.pronamespace = ANY($1) AND " OURS(ProcedureRelationId, "p.oid"),
+	" FROM pg_proc p JOIN pg_aggregate a ON a.aggfnoid = p.oid WHERE " IN_SCHEMAS("p.pronamespace") " AND " OURS(ProcedureRelationId, "p.oid"),
 
 	[AR_SCHEMA_SEQUENCE_OWNER] =
 	"SELECT c.oid, -1, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, '', "
 	"d.refobjid || ',' || d.refobjsubid AS \"column:column\""
 	" FROM pg_class c JOIN pg_depend d ON d.classid = " CLASS(RelationRelationId)
 	" AND d.objid = c.oid AND d.objsubid = 0 AND d.refclassid = " CLASS(RelationRelationId) " AND d.deptype = 'a' "
-	"WHERE c.relkind = 'S' AND c.relnamespace = ANY($1)",
+	"WHERE c.relkind = 'S' AND " IN_SCHEMAS("c.relnamespace"),
 
 	[AR_SCHEMA_CONSTRAINT] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
@@ -347,12 +355,12 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"WHERE c.contype IN ('c', 'p', 'u', 'x') AND c.conrelid <> 0::oid AND (c.conparentid = 0::oid AND c.conislocal "
 	"OR c.contype IN ('p', 'u', 'x') AND EXISTS (SELECT FROM pg_class i, pg_class t WHERE i.oid = c.conindid AND t.oid = c.conrelid "
 	"AND i.relispartition AND " ODD_NAME("i", "t", "pkey|key|excl") ")) "
-	"AND c.connamespace = ANY($1)",
+	"AND " IN_SCHEMAS("c.connamespace"),
 
 	[AR_SCHEMA_FOREIGN_KEY] =
 	"SELECT c.oid, 0, c.connamespace, " CLASS(RelationRelationId) ", c.conrelid, 0, c.conname::text, "
 	"c.oid AS \"constraint:definition\", c.convalidated AS _validated, m.description AS comment FROM pg_constraint c "
-	COMMENT_JOIN(ConstraintRelationId, "c.oid", "0") "WHERE c.contype = 'f' AND c.conparentid = 0::oid AND c.connamespace = ANY($1)",
+	COMMENT_JOIN(ConstraintRelationId, "c.oid", "0") "WHERE c.contype = 'f' AND c.conparentid = 0::oid AND " IN_SCHEMAS("c.connamespace"),
 
 	[AR_SCHEMA_INDEX] =
 	"SELECT c.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", x.indrelid, 0, c.relname::text, "
@@ -367,7 +375,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid " COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "
 	"OR x.indisclustered OR m.objoid IS NOT NULL "
 	"OR EXISTS (SELECT FROM pg_class t WHERE t.oid = x.indrelid AND " ODD_NAME("c", "t", "idx") ")) "
-	"AND c.relnamespace = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
+	"AND " IN_SCHEMAS("c.relnamespace") " AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
 	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ")",
 
 	[AR_SCHEMA_REPLICA_IDENTITY] =
@@ -375,25 +383,25 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE c.relreplident WHEN 'n' THEN 'NOTHING' WHEN 'f' THEN 'FULL' ELSE 'USING INDEX ' || "
 	"(SELECT quote_ident(i.relname) FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid AND x.indisreplident) END AS value, "
 	"(SELECT x.indexrelid FROM pg_index x WHERE x.indrelid = c.oid AND x.indisreplident) AS \"oid:_index\""
-	" FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'd' AND c.relnamespace = ANY($1)",
+	" FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relreplident <> 'd' AND " IN_SCHEMAS("c.relnamespace"),
 
 	[AR_SCHEMA_STATISTICS] =
 	"SELECT s.oid, 0, s.stxnamespace, " NO_PARENT ", s.stxname::text, s.oid AS \"statistics:definition\", "
 	"CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget END AS target, "
 	"s.stxowner AS \"owner:owner\", s.stxowner AS \"oid:_owner\", " COMMENT(StatisticExtRelationId, "s.oid")
-	" FROM pg_statistic_ext s WHERE s.stxnamespace = ANY($1) AND " OURS(StatisticExtRelationId, "s.oid"),
+	" FROM pg_statistic_ext s WHERE " IN_SCHEMAS("s.stxnamespace") " AND " OURS(StatisticExtRelationId, "s.oid"),
 
 	[AR_SCHEMA_RULE] =
 	"SELECT r.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, r.rulename::text, "
 	"r.oid AS \"rule:definition\", r.ev_enabled::text AS enabled, " COMMENT(RewriteRelationId, "r.oid")
-	" FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN' AND c.relnamespace = ANY($1)",
+	" FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.rulename <> '_RETURN' AND " IN_SCHEMAS("c.relnamespace"),
 
 	[AR_SCHEMA_TRIGGER] =
 	"SELECT t.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, t.tgname::text, "
 	"t.oid AS \"trigger:definition\", t.tgenabled::text AS enabled, t.tgparentid <> 0::oid AS _is_clone, t.tgconstraint AS \"oid:_constraint\", " COMMENT(TriggerRelationId, "t.oid")
 	" FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE NOT t.tgisinternal "
 	"AND (t.tgparentid = 0::oid OR t.tgenabled <> (SELECT o.tgenabled FROM pg_trigger o WHERE o.oid = t.tgparentid)) "
-	"AND c.relnamespace = ANY($1)",
+	"AND " IN_SCHEMAS("c.relnamespace"),
 
 	[AR_SCHEMA_POLICY] =
 	"SELECT p.oid, 0, c.relnamespace, " CLASS(RelationRelationId) ", c.oid, 0, p.polname::text, "
@@ -401,7 +409,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END AS command, "
 	"(SELECT string_agg(CASE WHEN r = 0::oid THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ' ORDER BY pg_get_userbyid(r)) FROM unnest(p.polroles) r) AS roles, "
 	"p.polqual AS \"expression:using\", p.polwithcheck AS \"expression:check\", " COMMENT(PolicyRelationId, "p.oid")
-	" FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = ANY($1)",
+	" FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE " IN_SCHEMAS("c.relnamespace"),
 
 	/* in one line each: what there is, so that it can be seen to change */
 	[AR_SCHEMA_UNMANAGED] =
@@ -418,5 +426,5 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"AND NOT EXISTS (SELECT FROM pg_type x WHERE x.oid = o.typelem AND x.typarray = o.oid) "
 	"UNION ALL SELECT o.oid, o.defaclnamespace, format('default privileges of role %s on %s', pg_get_userbyid(o.defaclrole), o.defaclobjtype), 'pg_default_acl'::regclass FROM pg_default_acl o "
 	"UNION ALL SELECT o.oid, n.oid, 'security label of the schema', 'pg_seclabel'::regclass FROM pg_namespace n JOIN pg_seclabel s ON s.objoid = n.oid AND s.classoid = 'pg_namespace'::regclass, LATERAL (SELECT n.oid) o "
-	") o WHERE o.nsp = ANY($1) AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class::oid AND e.objid = o.oid AND e.deptype IN ('e', 'i')) ",
+	") o WHERE " IN_SCHEMAS("o.nsp") " AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class::oid AND e.objid = o.oid AND e.deptype IN ('e', 'i')) ",
 };

@@ -65,7 +65,7 @@ def differences():
                 file.write("DO $run$ BEGIN EXECUTE $ddl$%s$ddl$; END $run$; ROLLBACK;" % ddl)
             with open(diff, "w") as file:
                 file.write("SELECT count(*) FROM algo_ref.diff($ddl$%s$ddl$);" % ddl)
-            rounds = ROUNDS if size <= 1000 else 1
+            rounds = ROUNDS if size <= 1000 else 3
             psql(DATABASE, "-1", "-f", "-", stdin=ddl)
             psql(DATABASE, "-c", "VACUUM ANALYZE")
             # in turn, and both beside the live schema
