@@ -43,9 +43,12 @@ typedef enum BulkKind
 /* A member of a row's object.  Points into the text. */
 typedef struct BulkField
 {
-	const char *key;			/* without quotes */
+	const char *key;			/* without quotes; as long as rows have the
+								 * same keys, that of the first of them */
 	const char *value;			/* a string without quotes, others as written */
 	int			key_length;
+	int			lead_length;	/* from the key's quote to the value; 0: the
+								 * field was never filled */
 	int			length;
 	BulkKind	kind;
 	bool		key_is_escaped;
@@ -77,6 +80,8 @@ typedef struct BulkScan
 	BulkField  *fields;
 	int			count;
 	int			room;
+	int			last_count;		/* of the row before */
+	bool		has_same_keys;	/* as the row before */
 	char	   *nest;			/* the brackets that are open */
 	int			nest_room;
 	BulkScanError error;

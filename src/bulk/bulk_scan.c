@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "bulk/bulk.h"
+#include "port/pg_bitutils.h"
 
 #define FIELDS_FIRST 32
 #define NEST_FIRST 64
@@ -20,11 +21,20 @@
 #define EACH_BYTE(c) (UINT64CONST(0x0101010101010101) * (c))
 #define ANY_BELOW(x, n) (((x) - EACH_BYTE(n)) & ~(x) & EACH_BYTE(0x80))
 
+/* which of them it is: the lowest bit that is set is right, others may not be */
+#ifdef WORDS_BIGENDIAN
+#define FIRST_BYTE(bits) 0
+#else
+#define FIRST_BYTE(bits) (pg_rightmost_one_pos64(bits) / 8)
+#endif
+
 static bool begin(BulkScan *scan);
 static bool row_of_array(BulkScan *scan, bool *is_row);
 static bool row_of_lines(BulkScan *scan, bool *is_row);
 static bool take_object(BulkScan *scan);
 static BulkField *add_field(BulkScan *scan);
+static bool take_same_key(BulkScan *scan, const BulkField *field);
+static void forget_fields(BulkScan *scan, int from);
 static bool take_value(BulkScan *scan, BulkField *field);
 static bool take_scalar(BulkScan *scan, BulkField *field);
 static bool take_string(BulkScan *scan, bool *is_escaped);
@@ -32,7 +42,7 @@ static bool take_escape(BulkScan *scan);
 static bool take_number(BulkScan *scan);
 static bool take_word(BulkScan *scan, const char *word);
 static bool take_container(BulkScan *scan);
-static bool take_key(BulkScan *scan);
+static bool take_key(BulkScan *scan, int *length, bool *is_escaped);
 static void push(BulkScan *scan, int depth, char bracket);
 static inline void skip_space(BulkScan *scan);
 static inline bool at_byte(const BulkScan *scan, char c);
@@ -47,6 +57,7 @@ ar_bulk_scan_init(BulkScan *scan, const char *text, size_t length)
 	memset(scan, 0, sizeof(*scan));
 	scan->room = FIELDS_FIRST;
 	scan->fields = palloc(scan->room * sizeof(BulkField));
+	forget_fields(scan, 0);
 	scan->nest_room = NEST_FIRST;
 	scan->nest = palloc(scan->nest_room);
 	ar_bulk_scan_restart(scan, text, length);
@@ -64,6 +75,9 @@ ar_bulk_scan_restart(BulkScan *scan, const char *text, size_t length)
 	scan->is_begun = scan->is_array = scan->is_ended = false;
 	scan->error = AR_BULK_SCAN_OK;
 	scan->count = 0;
+	scan->has_same_keys = false;
+	for (int i = 0; i < scan->room && scan->fields[i].lead_length > 0; i++)
+		scan->fields[i].lead_length = 0;
 }
 
 /*
@@ -75,6 +89,7 @@ ar_bulk_scan_row(BulkScan *scan)
 {
 	bool		is_row = false;
 
+	scan->last_count = scan->count;
 	scan->count = 0;
 	if (scan->is_ended || scan->error != AR_BULK_SCAN_OK)
 		return false;
@@ -184,10 +199,12 @@ row_of_lines(BulkScan *scan, bool *is_row)
 static bool
 take_object(BulkScan *scan)
 {
+	scan->has_same_keys = true;
 	scan->at++;
 	skip_space(scan);
 	if (at_byte(scan, '}'))
 	{
+		scan->has_same_keys = scan->last_count == 0;
 		scan->at++;
 		return true;
 	}
@@ -195,17 +212,17 @@ take_object(BulkScan *scan)
 	{
 		BulkField  *field = add_field(scan);
 
-		if (!at_byte(scan, '"'))
-			return fail_expected(scan, scan->count == 1 ? "string or \"}\"" : "string");
-		field->key = scan->at + 1;
-		if (!take_string(scan, &field->key_is_escaped))
-			return false;
-		field->key_length = scan->at - 1 - field->key;
-		skip_space(scan);
-		if (!at_byte(scan, ':'))
-			return fail_expected(scan, "\":\"");
-		scan->at++;
-		skip_space(scan);
+		if (!take_same_key(scan, field))
+		{
+			field->lead_length = 0;
+			scan->has_same_keys = false;
+			if (!at_byte(scan, '"'))
+				return fail_expected(scan, scan->count == 1 ? "string or \"}\"" : "string");
+			field->key = scan->at + 1;
+			if (!take_key(scan, &field->key_length, &field->key_is_escaped))
+				return false;
+			field->lead_length = scan->at + 1 - field->key;
+		}
 		if (!take_value(scan, field))
 			return false;
 		skip_space(scan);
@@ -217,6 +234,7 @@ take_object(BulkScan *scan)
 		}
 		if (!at_byte(scan, '}'))
 			return fail_expected(scan, "\",\" or \"}\"");
+		scan->has_same_keys &= scan->count == scan->last_count;
 		scan->at++;
 		return true;
 	}
@@ -229,8 +247,31 @@ add_field(BulkScan *scan)
 	{
 		scan->room *= 2;
 		scan->fields = repalloc(scan->fields, scan->room * sizeof(BulkField));
+		forget_fields(scan, scan->count);
 	}
 	return &scan->fields[scan->count++];
+}
+
+/*
+ * Is there the key that the field had in a row before, with the same blanks
+ * around its colon?  Then go on to the value.
+ */
+static bool
+take_same_key(BulkScan *scan, const BulkField *field)
+{
+	int			length = field->lead_length;
+
+	if (length == 0 || scan->end - scan->at < length ||
+		memcmp(scan->at, field->key - 1, length) != 0)
+		return false;
+	scan->at += length;
+	return true;
+}
+
+static void
+forget_fields(BulkScan *scan, int from)
+{
+	memset(scan->fields + from, 0, (scan->room - from) * sizeof(BulkField));
 }
 
 static bool
@@ -315,12 +356,17 @@ take_string(BulkScan *scan, bool *is_escaped)
 			uint64		chunk;
 			uint64		quotes;
 			uint64		slashes;
+			uint64		special;
 
 			memcpy(&chunk, at, 8);
 			quotes = chunk ^ EACH_BYTE('"');
 			slashes = chunk ^ EACH_BYTE('\\');
-			if (ANY_BELOW(chunk, 0x20) | ANY_BELOW(quotes, 1) | ANY_BELOW(slashes, 1))
+			special = ANY_BELOW(chunk, 0x20) | ANY_BELOW(quotes, 1) | ANY_BELOW(slashes, 1);
+			if (special != 0)
+			{
+				at += FIRST_BYTE(special);
 				break;
+			}
 			at += 8;
 		}
 		while (at < end && *at != '"' && *at != '\\' && (unsigned char) *at >= 0x20)
@@ -408,7 +454,7 @@ take_number(BulkScan *scan)
 		while (at < end && *at >= '0' && *at <= '9')
 			at++;
 	}
-	if (!is_good || (at < end && is_word_byte(*at)))
+	if (!is_good || (at < end && *at != ',' && *at != '}' && is_word_byte(*at)))
 		return fail(scan, AR_BULK_SCAN_TOKEN, start);
 	scan->at = at;
 	return true;
@@ -437,6 +483,8 @@ take_container(BulkScan *scan)
 	for (;;)
 	{
 		BulkField	ignored;
+		int			length;
+		bool		is_escaped;
 
 		/* a value is to begin here */
 		if (at_byte(scan, '{') || at_byte(scan, '['))
@@ -450,7 +498,7 @@ take_container(BulkScan *scan)
 			{
 				if (is_object && !at_byte(scan, '"'))
 					return fail_expected(scan, "string or \"}\"");
-				if (is_object && !take_key(scan))
+				if (is_object && !take_key(scan, &length, &is_escaped))
 					return false;
 				continue;
 			}
@@ -481,19 +529,23 @@ take_container(BulkScan *scan)
 		{
 			if (!at_byte(scan, '"'))
 				return fail_expected(scan, "string");
-			if (!take_key(scan))
+			if (!take_key(scan, &length, &is_escaped))
 				return false;
 		}
 	}
 }
 
+/*
+ * From the quote of a key to its value.
+ */
 static bool
-take_key(BulkScan *scan)
+take_key(BulkScan *scan, int *length, bool *is_escaped)
 {
-	bool		is_escaped;
+	const char *start = scan->at + 1;
 
-	if (!take_string(scan, &is_escaped))
+	if (!take_string(scan, is_escaped))
 		return false;
+	*length = scan->at - 1 - start;
 	skip_space(scan);
 	if (!at_byte(scan, ':'))
 		return fail_expected(scan, "\":\"");
@@ -596,6 +648,8 @@ skip_space(BulkScan *scan)
 {
 	const char *at = scan->at;
 
+	if (at < scan->end && *at > ' ')
+		return;
 	while (at < scan->end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
 		at++;
 	scan->at = at;

@@ -39,6 +39,7 @@ typedef struct JsonColumn
 /* The first field of the last row had this key, and so on. */
 typedef struct KeyMemo
 {
+	const char *at;				/* in the text, as the scan has it */
 	const char *key;			/* of the JsonColumn */
 	int			length;
 	JsonColumn *column;			/* NULL: nothing known */
@@ -69,6 +70,8 @@ typedef struct JsonSource
 	JsonColumn **places;		/* of the source's columns */
 	KeyMemo    *memo;
 	int			memo_room;
+	bool		has_places;		/* the columns know their fields in the last
+								 * row that was scanned */
 	MemoryContext row_context;
 	ExprContext *defaults;
 } JsonSource;
@@ -77,6 +80,7 @@ static JsonSource *make_source(Relation target, bool ignores_unknown_keys);
 static void find_columns(JsonSource *source);
 static int	compare_columns(const void *a, const void *b);
 static void prepare_json(BulkSource *base);
+static void count_rows(JsonSource *source, uint64 first, uint64 count);
 static void make_desc(JsonSource *source);
 static bool next_json(BulkSource *base, TupleTableSlot *slot);
 static void skip_json(BulkSource *base);
@@ -84,6 +88,7 @@ static void tell_json(BulkSource *base);
 static void seek_json(BulkSource *base);
 static void restart(JsonSource *source);
 static bool next_row(JsonSource *source);
+static void find_places(JsonSource *source);
 static bool next_element(JsonSource *source);
 static void check_form(const JsonSource *source);
 static JsonColumn *column_of_field(JsonSource *source, int number);
@@ -172,23 +177,41 @@ prepare_json(BulkSource *base)
 {
 	JsonSource *source = (JsonSource *) base;
 
+	uint64		first = 0;		/* of the rows that have the same keys */
+
 	restart(source);
 	while (next_row(source))
 	{
 		if ((base->row & 0xff) == 0)
 			CHECK_FOR_INTERRUPTS();
+		if (source->scan.has_same_keys && first > 0)
+			continue;
+		count_rows(source, first, base->row - first);
+		first = base->row;
 		for (int i = 0; i < source->scan.count; i++)
 		{
 			JsonColumn *column = column_of_field(source, i);
 
-			if (column == NULL || column->last_row == base->row)
-				continue;
-			column->last_row = base->row;
-			column->rows++;
+			if (column != NULL)
+				column->last_row = first;
 		}
 	}
+	count_rows(source, first, base->row + 1 - first);
 	make_desc(source);
 	restart(source);
+}
+
+/*
+ * So many rows have the keys that the row "first" has.
+ */
+static void
+count_rows(JsonSource *source, uint64 first, uint64 count)
+{
+	for (int i = 0; first > 0 && i < source->column_count; i++)
+	{
+		if (source->columns[i].last_row == first)
+			source->columns[i].rows += count;
+	}
 }
 
 /*
@@ -248,16 +271,8 @@ next_json(BulkSource *base, TupleTableSlot *slot)
 		ResetExprContext(source->defaults);
 	if (!next_row(source))
 		return false;
-	for (int i = 0; i < base->desc->natts; i++)
-		source->places[i]->field = -1;
-	for (int i = 0; i < source->scan.count; i++)
-	{
-		JsonColumn *column = column_of_field(source, i);
-
-		/* the last one with a key is the one that counts */
-		if (column != NULL)
-			column->field = i;
-	}
+	if (!source->scan.has_same_keys || !source->has_places)
+		find_places(source);
 
 	caller = MemoryContextSwitchTo(source->row_context);
 	for (int i = 0; i < base->desc->natts; i++)
@@ -286,9 +301,28 @@ next_json(BulkSource *base, TupleTableSlot *slot)
 	return true;
 }
 
+/*
+ * Which field of the row is which column?  The last one with a key counts.
+ */
+static void
+find_places(JsonSource *source)
+{
+	for (int i = 0; i < source->base.desc->natts; i++)
+		source->places[i]->field = -1;
+	for (int i = 0; i < source->scan.count; i++)
+	{
+		JsonColumn *column = column_of_field(source, i);
+
+		if (column != NULL)
+			column->field = i;
+	}
+	source->has_places = true;
+}
+
 static void
 skip_json(BulkSource *base)
 {
+	((JsonSource *) base)->has_places = false;
 	next_row((JsonSource *) base);
 }
 
@@ -315,6 +349,7 @@ seek_json(BulkSource *base)
 	source->scan.is_array = source->told_scan.is_array;
 	source->scan.is_ended = source->told_scan.is_ended;
 	source->scan.error = AR_BULK_SCAN_OK;
+	source->has_places = false;
 	source->next_element = source->told_element;
 	base->row = source->told_row;
 	base->column = NULL;
@@ -325,6 +360,7 @@ restart(JsonSource *source)
 {
 	source->base.row = 0;
 	source->base.column = NULL;
+	source->has_places = false;
 	source->next_element = 0;
 	if (source->container == NULL)
 		ar_bulk_scan_restart(&source->scan, source->text, source->length);
@@ -413,6 +449,10 @@ column_of_field(JsonSource *source, int number)
 		source->memo_room = room;
 	}
 	memo = &source->memo[number];
+	/* the texts of a jsonb's rows follow each other in one place */
+	if (memo->at == field->key && source->container == NULL)
+		return memo->column;
+	memo->at = field->key;
 	if (memo->column == NULL || memo->length != field->key_length || field->key_is_escaped ||
 		memcmp(memo->key, field->key, memo->length) != 0)
 	{

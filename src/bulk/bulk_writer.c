@@ -189,7 +189,8 @@ keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(writer->estate->es_query_cxt);
 
-		kept = table_slot_create(rel->ri_RelationDesc, NULL);
+		/* one for tuples in a buffer would keep the buffer of the row pinned */
+		kept = MakeSingleTupleTableSlot(RelationGetDescr(rel->ri_RelationDesc), &TTSOpsHeapTuple);
 		buffer->slots[buffer->count] = kept;
 		MemoryContextSwitchTo(caller);
 	}
@@ -206,7 +207,8 @@ keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 static void
 copy_row(TupleTableSlot *kept, TupleTableSlot *slot)
 {
-	int			natts = kept->tts_tupleDescriptor->natts;
+	MemoryContext caller;
+	HeapTuple	tuple;
 
 	if (!TTS_IS_MINIMALTUPLE(slot))
 	{
@@ -214,11 +216,11 @@ copy_row(TupleTableSlot *kept, TupleTableSlot *slot)
 		return;
 	}
 	slot_getallattrs(slot);
-	ExecClearTuple(kept);
-	memcpy(kept->tts_values, slot->tts_values, natts * sizeof(Datum));
-	memcpy(kept->tts_isnull, slot->tts_isnull, natts * sizeof(bool));
-	ExecStoreVirtualTuple(kept);
-	ExecMaterializeSlot(kept);
+	caller = MemoryContextSwitchTo(kept->tts_mcxt);
+	tuple = heap_form_tuple(kept->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(caller);
+	ExecStoreHeapTuple(tuple, kept, true);
+	kept->tts_tableOid = slot->tts_tableOid;
 }
 
 static RowBuffer *
