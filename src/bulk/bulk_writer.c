@@ -34,6 +34,7 @@
 typedef struct RowBuffer
 {
 	ResultRelInfo *rel;
+	TupleDesc	desc;			/* a copy, which nobody counts the uses of */
 	BulkInsertState insert_state;
 	BulkIndexes *indexes;		/* or NULL */
 	int			count;
@@ -190,7 +191,7 @@ keep_row(Writer *writer, ResultRelInfo *rel, TupleTableSlot *slot)
 		MemoryContext caller = MemoryContextSwitchTo(writer->estate->es_query_cxt);
 
 		/* one for tuples in a buffer would keep the buffer of the row pinned */
-		kept = MakeSingleTupleTableSlot(RelationGetDescr(rel->ri_RelationDesc), &TTSOpsHeapTuple);
+		kept = MakeSingleTupleTableSlot(buffer->desc, &TTSOpsHeapTuple);
 		buffer->slots[buffer->count] = kept;
 		MemoryContextSwitchTo(caller);
 	}
@@ -249,6 +250,7 @@ buffer_of(Writer *writer, ResultRelInfo *rel)
 	caller = MemoryContextSwitchTo(writer->estate->es_query_cxt);
 	buffer = palloc0(sizeof(RowBuffer));
 	buffer->rel = rel;
+	buffer->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel->ri_RelationDesc));
 	buffer->insert_state = GetBulkInsertState();
 	if (rel->ri_RelationDesc->rd_rel->relhasindex && rel->ri_IndexRelationDescs == NULL)
 		ExecOpenIndices(rel, false);
@@ -327,6 +329,7 @@ close_all(Writer *writer)
 		table_finish_bulk_insert(buffer->rel->ri_RelationDesc, 0);
 		for (int i = 0; i < WAITING_ROWS_MOST && buffer->slots[i] != NULL; i++)
 			ExecDropSingleTupleTableSlot(buffer->slots[i]);
+		FreeTupleDesc(buffer->desc);
 		buffer->rel->ri_CopyMultiInsertBuffer = NULL;
 		pfree(buffer);
 	}
