@@ -186,6 +186,8 @@ typedef struct BulkInsert
 	const char *sql;			/* that is analyzed, for positions of errors */
 	bool		took_fast_path;
 	EState	   *estate;			/* of the plan that runs, or NULL */
+	struct BulkSequences *sequences;	/* whose values the writer takes, or
+										 * NULL */
 } BulkInsert;
 
 extern void ar_bulk_insert_prepare(BulkInsert *insert);
@@ -205,6 +207,15 @@ extern List *ar_bulk_reasons(Relation target);
 extern List *ar_bulk_reasons_default(Relation target);
 extern bool ar_bulk_reason_volatile(Node *node);
 extern const char *ar_bulk_reason_partition(Relation partition);
+
+/* ---- bulk_sequence.c: values of sequences, many at a time ---- */
+
+typedef struct BulkSequences BulkSequences;
+
+extern int	ar_bulk_sequences_users(Query *query);
+extern BulkSequences *ar_bulk_sequences_begin(PlannedStmt *plan, int users);
+extern void ar_bulk_sequences_fill(BulkSequences *sequences, TupleTableSlot *slot);
+extern void ar_bulk_sequences_end(BulkSequences *sequences);
 
 /* ---- bulk_writer.c: the fast path ---- */
 

@@ -470,6 +470,7 @@ run_query(Run *run, Query *query, bool is_only)
 	BulkInsert *insert = run->insert;
 	EphemeralNamedRelation rows = get_ENR(run->environment, ROWS_NAME);
 	bool		fits_fast_path;
+	int			sequence_users;
 	PlannedStmt *plan;
 	QueryDesc  *desc;
 	DestReceiver *destination = None_Receiver;
@@ -491,7 +492,9 @@ run_query(Run *run, Query *query, bool is_only)
 	fits_fast_path = is_only && !insert->avoids_fast_path && query->commandType == CMD_INSERT &&
 		(insert->source == NULL || !insert->source->is_volatile) &&
 		!ar_bulk_reason_volatile((Node *) query) && ar_bulk_reasons(insert->target) == NIL;
+	sequence_users = ar_bulk_sequences_users(query);
 	plan = pg_plan_query(query, "", CURSOR_OPT_PARALLEL_OK, NULL);
+	insert->sequences = fits_fast_path ? ar_bulk_sequences_begin(plan, sequence_users) : NULL;
 	if (insert->returning != NULL && query->canSetTag)
 	{
 		destination = CreateTuplestoreDestReceiver();
@@ -545,6 +548,8 @@ prepare_nodes(Run *run, PlanState *state, bool is_only, bool fits_fast_path)
 		ExecSetExecProcNode(state, exec_modify);
 		insert->took_fast_path = true;
 	}
+	else if (insert->sequences != NULL)
+		elog(ERROR, "the plan of the INSERT has changed its mind");
 	rows->reldata = run;
 }
 

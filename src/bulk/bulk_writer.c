@@ -111,9 +111,13 @@ ar_bulk_writer_run(ModifyTableState *state, BulkInsert *insert)
 		if (TupIsNull(slot))
 			break;
 		insert->row_at_work = insert->is_streaming ? insert->source->row : row;
+		if (insert->sequences != NULL)
+			ar_bulk_sequences_fill(insert->sequences, slot);
 		write_row(&writer, slot);
 	}
 	insert->row_at_work = AR_BULK_NO_ROW;
+	if (insert->sequences != NULL)
+		ar_bulk_sequences_end(insert->sequences);
 	store_all(&writer);
 	close_all(&writer);
 	ExecASInsertTriggers(writer.estate, state->rootResultRelInfo, NULL);

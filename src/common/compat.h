@@ -300,6 +300,22 @@ ar_bt_max_item_size(Page page)
 }
 
 /*
+ * 16 renamed what says where the file of a relation is.
+ */
+#include "commands/sequence.h"
+#include "utils/rel.h"
+
+static inline void
+ar_set_sequence_record(xl_seq_rec *record, Relation sequence)
+{
+#if PG_VERSION_NUM >= 160000
+	record->locator = sequence->rd_locator;
+#else
+	record->node = sequence->rd_node;
+#endif
+}
+
+/*
  * 18 keeps each NOT NULL as a constraint with a name.
  */
 #if PG_VERSION_NUM >= 180000
