@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/itup.h"
 #include "access/nbtree.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -49,6 +50,7 @@ typedef struct BulkIndex
 	IndexUniqueCheck check;
 	BulkOrder  *order;			/* NULL: entries are inserted at once */
 	BulkLeaf   *leaf;			/* NULL: each is inserted by the access method */
+	Size		fixed_size;		/* of each entry without nulls; 0: they differ */
 	BulkChunk  *first;
 	BulkChunk  *current;		/* the last that has entries; NULL: none has */
 	Size		count;
@@ -99,6 +101,9 @@ static void remember_row(BulkIndexes *indexes, ItemPointer tid, uint64 row);
 static bool is_in_index(BulkIndexes *indexes, BulkIndex *index, TupleTableSlot *slot);
 static void add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values,
 					  const bool *is_null);
+static Size fixed_size(TupleDesc desc);
+static void form_fixed(TupleDesc desc, const Datum *values, Size size, IndexTuple tuple);
+static bool has_null(const bool *is_null, int count);
 static char *room_for_entry(BulkIndexes *indexes, BulkIndex *index, Size size);
 static BulkChunk *next_chunk(BulkIndexes *indexes, BulkIndex *index, Size size);
 static Size memory_used(const BulkIndexes *indexes);
@@ -177,6 +182,7 @@ open_index(BulkIndexes *indexes, BulkIndex *index, Relation rel, IndexInfo *info
 	if (rel->rd_rel->relam == BTREE_AM_OID && info->ii_ExclusionOps == NULL)
 	{
 		index->order = ar_bulk_index_order(rel);
+		index->fixed_size = fixed_size(RelationGetDescr(rel));
 		if (leaf_runs)
 			index->leaf = ar_bulk_leaf_begin(rel, indexes->rel->ri_RelationDesc);
 	}
@@ -285,10 +291,20 @@ is_in_index(BulkIndexes *indexes, BulkIndex *index, TupleTableSlot *slot)
 static void
 add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values, const bool *is_null)
 {
-	MemoryContext caller = MemoryContextSwitchTo(indexes->entry);
-	IndexTuple	tuple = index_form_tuple(RelationGetDescr(index->rel), unconstify(Datum *, values),
-										 unconstify(bool *, is_null));
+	TupleDesc	desc = RelationGetDescr(index->rel);
+	MemoryContext caller;
+	IndexTuple	tuple;
 
+	if (index->fixed_size > 0 && !has_null(is_null, desc->natts))
+	{
+		tuple = (IndexTuple) room_for_entry(indexes, index, index->fixed_size);
+		form_fixed(desc, values, index->fixed_size, tuple);
+		tuple->t_tid = indexes->tid;
+		index->count++;
+		return;
+	}
+	caller = MemoryContextSwitchTo(indexes->entry);
+	tuple = index_form_tuple(desc, unconstify(Datum *, values), unconstify(bool *, is_null));
 	tuple->t_tid = indexes->tid;
 	memcpy(room_for_entry(indexes, index, MAXALIGN(IndexTupleSize(tuple))), tuple,
 		   IndexTupleSize(tuple));
@@ -296,6 +312,56 @@ add_entry(BulkIndexes *indexes, BulkIndex *index, const Datum *values, const boo
 	index->order->has_nulls |= IndexTupleHasNulls(tuple);
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(indexes->entry);
+}
+
+/*
+ * What an entry without nulls takes if all columns are passed by value; else 0.
+ */
+static Size
+fixed_size(TupleDesc desc)
+{
+	Size		size = IndexInfoFindDataOffset(0);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		if (!column->attbyval)
+			return 0;
+		size = att_align_nominal(size, column->attalign) + column->attlen;
+	}
+	return MAXALIGN(size);
+}
+
+/*
+ * index_form_tuple() for such an entry, where it is to stay.
+ */
+static void
+form_fixed(TupleDesc desc, const Datum *values, Size size, IndexTuple tuple)
+{
+	Size		offset = IndexInfoFindDataOffset(0);
+
+	memset(tuple, 0, size);
+	tuple->t_info = size;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i);
+
+		offset = att_align_nominal(offset, column->attalign);
+		store_att_byval((char *) tuple + offset, values[i], column->attlen);
+		offset += column->attlen;
+	}
+}
+
+static bool
+has_null(const bool *is_null, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (is_null[i])
+			return true;
+	}
+	return false;
 }
 
 static char *
