@@ -69,6 +69,7 @@ typedef struct PrefetchStatement
 	int			type_count;
 	Oid		   *types;
 	CachedPlanSource *source;
+	bool		avoids_bitmaps; /* when it is planned */
 } PrefetchStatement;
 
 typedef struct PrefetchRun
@@ -187,7 +188,9 @@ typedef struct KeyShape
 
 typedef enum FetchStrategy
 {
-	AR_FETCH_INDEX,				/* column = ANY (keys), one plan for all */
+	AR_FETCH_INDEX,				/* column = ANY (keys), one plan for all, row
+								 * by row */
+	AR_FETCH_BITMAP,			/* the same, page by page if that costs less */
 	AR_FETCH_JOIN_FEW,			/* join with the keys, one plan for all */
 	AR_FETCH_JOIN,				/* join with the keys, planned for them */
 	AR_FETCH_SCAN,				/* the whole table */
@@ -203,6 +206,7 @@ typedef struct PrefetchFetch
 	bool		has_index;		/* one that begins with the key's columns */
 	bool		has_order_index;	/* and goes on with the order */
 	double		table_rows;
+	double		table_pages;
 	double		rows_per_key;
 	char	   *sql[AR_FETCH_STRATEGIES];	/* NULL where it does not apply */
 	NamedText  *named[AR_FETCH_STRATEGIES];

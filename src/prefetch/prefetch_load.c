@@ -28,6 +28,9 @@
 #define FIRST_BATCH_ROWS 1
 #define BATCH_GROWTH 8
 
+/* who takes sets waits for more than the first row */
+#define FIRST_BATCH_OF_SETS 1000
+
 /* a query that returns so few is read at once */
 #define SMALL_QUERY_ROWS 100
 
@@ -39,6 +42,9 @@
 
 /* below which number of keys an index is always better */
 #define FEW_KEYS 32
+
+/* No more rows are looked up one by one, unless each is on a page of its own. */
+#define FEW_ROWS 1000
 
 static void forget_load(void *arg);
 static NodeState *begin_state(PrefetchLoad *load, PathNode *node);
@@ -219,7 +225,8 @@ begin_top(PrefetchLoad *load)
 	rows = load->top.query->plannedstmt->planTree->plan_rows;
 	load->expected_rows = rows;
 	load->batch_rows = load->needs_all ? PG_INT32_MAX :
-		rows <= SMALL_QUERY_ROWS ? SMALL_QUERY_ROWS * 2 : FIRST_BATCH_ROWS;
+		rows <= SMALL_QUERY_ROWS ? SMALL_QUERY_ROWS * 2 :
+		load->output == AR_PREFETCH_SETS ? FIRST_BATCH_OF_SETS : FIRST_BATCH_ROWS;
 }
 
 /*
@@ -372,6 +379,7 @@ static FetchStrategy
 choose_strategy(PrefetchLoad *load, NodeState *state, PrefetchFetch *fetch, int keys)
 {
 	double		expected = keys * fetch->rows_per_key;
+	bool		is_scattered = expected < Max(fetch->table_pages, FEW_ROWS);
 	bool		is_few = keys <= FEW_KEYS || expected < fetch->table_rows * SCAN_SHARE;
 
 	if (fetch->sql[AR_FETCH_PROBE] && fetch->has_order_index &&
@@ -381,7 +389,8 @@ choose_strategy(PrefetchLoad *load, NodeState *state, PrefetchFetch *fetch, int 
 		return AR_FETCH_SCAN;
 	if (fetch->has_index && is_few)
 	{
-		FetchStrategy strategy = fetch->sql[AR_FETCH_INDEX] ? AR_FETCH_INDEX : AR_FETCH_JOIN_FEW;
+		FetchStrategy strategy = fetch->sql[AR_FETCH_INDEX] == NULL ? AR_FETCH_JOIN_FEW :
+		is_scattered ? AR_FETCH_INDEX : AR_FETCH_BITMAP;
 
 		/* the planner may know better, and then should know the keys */
 		if (!ar_prefetch_scans_whole_table(ar_prefetch_fetch_statement(load->plan, state->node,

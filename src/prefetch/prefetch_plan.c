@@ -103,7 +103,7 @@ static void check_identity(const PathNode *node, const PathNode *other);
 static AttrNumber *primary_key(Oid table, int *count);
 static bool index_covers(Oid table, const AttrNumber *columns, int count, List *order);
 static double estimate_rows_per_key(Oid table, const AttrNumber *columns, int count, double rows);
-static double estimate_rows(Oid table);
+static double estimate_rows(Oid table, double *pages);
 static void need_column(ColumnSet *set, AttrNumber column);
 static int	position_of(const ColumnSet *set, AttrNumber column);
 static char *qualified_name(Oid table);
@@ -1251,7 +1251,7 @@ make_fetch(PathNode *node, Oid table, Oid near_table, const AttrNumber *near_col
 		fetch->key_position[i] = count_join ? i : position_of(set, columns[i]);
 		texts[i] = operator_text(operator_oid);
 	}
-	fetch->table_rows = estimate_rows(table);
+	fetch->table_rows = estimate_rows(table, &fetch->table_pages);
 	fetch->rows_per_key = estimate_rows_per_key(table, columns, key_count, fetch->table_rows);
 	fetch->has_index = index_covers(table, columns, key_count, NIL);
 	fetch->has_order_index = limit >= 0 && index_covers(table, columns, key_count, order);
@@ -1336,7 +1336,7 @@ write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char 
 	for (strategy = 0; strategy < AR_FETCH_STRATEGIES; strategy++)
 	{
 		resetStringInfo(&sql);
-		if (strategy == AR_FETCH_INDEX)
+		if (strategy == AR_FETCH_INDEX || strategy == AR_FETCH_BITMAP)
 		{
 			if (key->count != 1)
 				continue;
@@ -1405,6 +1405,7 @@ ar_prefetch_fetch_statement(PrefetchPlan *plan, PathNode *node, PrefetchFetch *f
 										fetch->named[strategy]->names,
 										strategy == AR_FETCH_JOIN ? CURSOR_OPT_CUSTOM_PLAN :
 										CURSOR_OPT_GENERIC_PLAN);
+		statement->avoids_bitmaps = strategy == AR_FETCH_INDEX || strategy == AR_FETCH_JOIN_FEW;
 		plan->statements = lappend(plan->statements, statement);
 		fetch->statement[strategy] = statement;
 		MemoryContextSwitchTo(old);
@@ -1415,7 +1416,7 @@ ar_prefetch_fetch_statement(PrefetchPlan *plan, PathNode *node, PrefetchFetch *f
 const char *
 ar_prefetch_strategy_name(FetchStrategy strategy)
 {
-	static const char *const names[] = {"index", "join by index", "join", "scan",
+	static const char *const names[] = {"index", "index or bitmap", "join by index", "join", "scan",
 	"probe per parent"};
 
 	return names[strategy];
@@ -1569,15 +1570,17 @@ index_covers(Oid table, const AttrNumber *columns, int count, List *order)
 }
 
 static double
-estimate_rows(Oid table)
+estimate_rows(Oid table, double *pages)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
 	double		rows = 1000;
 
+	*pages = 0;
 	if (HeapTupleIsValid(tuple))
 	{
 		if (((Form_pg_class) GETSTRUCT(tuple))->reltuples >= 0)
 			rows = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+		*pages = Max(((Form_pg_class) GETSTRUCT(tuple))->relpages, 0);
 		ReleaseSysCache(tuple);
 	}
 	return Max(rows, 1);

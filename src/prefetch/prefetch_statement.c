@@ -21,12 +21,14 @@
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 static Datum parameter_value(Jsonb *values, const char *name, Oid type, bool *isnull);
+static CachedPlan *get_plan(PrefetchStatement *statement, ParamListInfo params, ResourceOwner owner);
 static bool scans_whole_table(Plan *plan);
 
 /*
@@ -164,6 +166,29 @@ parameter_value(Jsonb *values, const char *name, Oid type, bool *isnull)
 }
 
 /*
+ * The plan, made if there is none.  To the planner a page is far away, as it is
+ * when it has to be read; to sort the few rows of some keys by their pages takes
+ * longer than to fetch them.
+ */
+static CachedPlan *
+get_plan(PrefetchStatement *statement, ParamListInfo params, ResourceOwner owner)
+{
+	CachedPlan *plan;
+	int			nest_level = 0;
+
+	if (statement->avoids_bitmaps)
+	{
+		nest_level = NewGUCNestLevel();
+		(void) set_config_option("enable_bitmapscan", "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	}
+	plan = GetCachedPlan(statement->source, params, owner, NULL);
+	if (statement->avoids_bitmaps)
+		AtEOXact_GUC(false, nest_level);
+	return plan;
+}
+
+/*
  * Begin to run a statement; its rows go to "receiver" when they are fetched.
  */
 void
@@ -173,7 +198,7 @@ ar_prefetch_begin(PrefetchRun *run, PrefetchStatement *statement, ParamListInfo 
 	PlannedStmt *planned;
 
 	run->owner = CurrentResourceOwner;
-	run->plan = GetCachedPlan(statement->source, params, run->owner, NULL);
+	run->plan = get_plan(statement, params, run->owner);
 	planned = linitial_node(PlannedStmt, run->plan->stmt_list);
 	run->query = CreateQueryDesc(planned, statement->sql, GetActiveSnapshot(), InvalidSnapshot,
 								 receiver, params, NULL, 0);
@@ -201,7 +226,7 @@ ar_prefetch_end(PrefetchRun *run)
 void
 ar_prefetch_check_rights(PrefetchStatement *statement)
 {
-	CachedPlan *plan = GetCachedPlan(statement->source, NULL, CurrentResourceOwner, NULL);
+	CachedPlan *plan = get_plan(statement, NULL, CurrentResourceOwner);
 
 	(void) ar_check_permissions(linitial_node(PlannedStmt, plan->stmt_list));
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
@@ -214,7 +239,7 @@ ar_prefetch_check_rights(PrefetchStatement *statement)
 bool
 ar_prefetch_scans_whole_table(PrefetchStatement *statement)
 {
-	CachedPlan *plan = GetCachedPlan(statement->source, NULL, CurrentResourceOwner, NULL);
+	CachedPlan *plan = get_plan(statement, NULL, CurrentResourceOwner);
 	bool		result = scans_whole_table(linitial_node(PlannedStmt, plan->stmt_list)->planTree);
 
 	ReleaseCachedPlan(plan, CurrentResourceOwner);
