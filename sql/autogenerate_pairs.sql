@@ -552,6 +552,129 @@ INSERT INTO pair VALUES
    CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY);
    $$, $$
    CREATE UNLOGGED TABLE t (a int GENERATED ALWAYS AS IDENTITY);
+   $$),
+  (15, 'statistics keep their target when a column gets another type', $$
+   CREATE TABLE t (a int, b varchar(10));
+   CREATE STATISTICS s ON a, b FROM t;
+   ALTER STATISTICS s SET STATISTICS 54;
+   $$, $$
+   CREATE TABLE t (a int, b varchar);
+   CREATE STATISTICS s ON a, b FROM t;
+   ALTER STATISTICS s SET STATISTICS 54;
+   $$),
+  (15, 'a column behind INCLUDE of a referenced key gets another type', $$
+   CREATE TABLE t (a int, b int, UNIQUE (a) INCLUDE (b));
+   CREATE TABLE u (a int REFERENCES t (a));
+   $$, $$
+   CREATE TABLE t (a int, b bigint, UNIQUE (a) INCLUDE (b));
+   CREATE TABLE u (a int REFERENCES t (a));
+   $$),
+  (15, 'a serial column comes to be an ordinary one', $$
+   CREATE TABLE t (a serial);
+   $$, $$
+   CREATE TABLE t (a int DEFAULT -7);
+   $$),
+  (15, 'a serial column gets an identity', $$
+   CREATE TABLE t (a serial);
+   $$, $$
+   CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY);
+   $$),
+  (15, 'partitions of a table that references itself', $$
+   CREATE TABLE x (a int);
+   $$, $$
+   CREATE TABLE p (a int UNIQUE, b int REFERENCES p (a)) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (2, 3) PARTITION BY LIST (a);
+   CREATE TABLE e PARTITION OF d FOR VALUES IN (2);
+   $$),
+  (15, 'a partition of a referenced table', $$
+   CREATE TABLE p (a int UNIQUE) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE t (a int REFERENCES p (a));
+   $$, $$
+   CREATE TABLE p (a int UNIQUE) PARTITION BY LIST (a);
+   CREATE TABLE t (a int REFERENCES p (a));
+   $$),
+  (15, 'a label without a letter gets another name', $$
+   CREATE TYPE t AS ENUM ('', 'it''s');
+   $$, $$
+   CREATE TYPE t AS ENUM ('none', -- @renamed from=''
+     'it''s');
+   $$),
+  (15, 'from a type with a length to an array of it', $$
+   CREATE TABLE t (a varchar(60));
+   $$, $$
+   CREATE TABLE t (a varchar(10)[]);
+   $$),
+  (15, 'the types of generated columns', $$
+   CREATE DOMAIN d AS text;
+   CREATE TABLE t (a text, b int, c char(5) GENERATED ALWAYS AS (lower(a)) STORED, d int GENERATED ALWAYS AS (b) STORED,
+                   e text GENERATED ALWAYS AS (b) STORED);
+   $$, $$
+   CREATE DOMAIN d AS text;
+   CREATE TABLE t (a text, b int, c d GENERATED ALWAYS AS (lower(a)) STORED, d bigint GENERATED ALWAYS AS (b) STORED,
+                   e int GENERATED ALWAYS AS (b) STORED);
+   $$),
+  (15, 'an index of a partitioned table alone', $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   $$, $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE INDEX i ON ONLY p (b);
+   $$),
+  (15, 'an index that one partition of two has', $$
+   CREATE TABLE x (a int);
+   $$, $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (2);
+   CREATE INDEX i ON ONLY p (b);
+   CREATE INDEX ON c (b);
+   ALTER INDEX i ATTACH PARTITION c_b_idx;
+   $$),
+  (15, 'the index of the last partition comes', $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (2);
+   CREATE INDEX i ON ONLY p (b);
+   CREATE INDEX ON c (b);
+   ALTER INDEX i ATTACH PARTITION c_b_idx;
+   $$, $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (2);
+   CREATE INDEX i ON p (b);
+   $$),
+  (15, 'an index of one partition is that of another', $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (2);
+   CREATE TABLE e PARTITION OF p FOR VALUES IN (3);
+   CREATE INDEX i ON ONLY p (b);
+   CREATE INDEX ON c (b);
+   ALTER INDEX i ATTACH PARTITION c_b_idx;
+   CREATE INDEX ON e (b);
+   ALTER INDEX i ATTACH PARTITION e_b_idx;
+   $$, $$
+   CREATE TABLE p (a int, b text) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE d PARTITION OF p FOR VALUES IN (2);
+   CREATE TABLE e PARTITION OF p FOR VALUES IN (3);
+   CREATE INDEX i ON ONLY p (b);
+   CREATE INDEX other ON d (b);
+   ALTER INDEX i ATTACH PARTITION other;
+   CREATE INDEX ON e (b);
+   ALTER INDEX i ATTACH PARTITION e_b_idx;
+   $$),
+  (15, 'a column of a partitioned table with an index gets another name', $$
+   CREATE TABLE p (a int, b text, b2 text, UNIQUE (a, b2)) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE INDEX i ON p (b, b, b2, b2, lower(b));
+   $$, $$
+   CREATE TABLE p (a int, b text, state text /* @renamed from=b2 */, UNIQUE (a, state)) PARTITION BY LIST (a);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
+   CREATE INDEX i ON p (b, b, state, state, lower(b));
    $$);
 
 -- What is wrong with a pair; NULL if nothing is.  The declared schema is built
@@ -611,5 +734,18 @@ SELECT * FROM judged WHERE judge IS NOT NULL;
 -- The judge finds what is wrong.
 SELECT pg_temp.judge('CREATE TABLE t (a int)', 'CREATE TABLE t (a int)');
 SELECT pg_temp.judge('CREATE TABLE t (a int)', 'CREATE TEXT SEARCH CONFIGURATION c (COPY = pg_catalog.simple)');
+
+-- The server does not change whether a partitioned table is unlogged, or has none such.
+DO $$
+BEGIN
+  CREATE SCHEMA app;
+  SET LOCAL search_path = app;
+  CREATE TABLE p (a int) PARTITION BY LIST (a);
+  PERFORM algo_ref.diff('CREATE UNLOGGED TABLE p (a int) PARTITION BY LIST (a)');
+  RAISE 'no error';
+EXCEPTION WHEN feature_not_supported THEN
+  NULL;
+END
+$$;
 
 DROP EXTENSION algo_ref CASCADE;

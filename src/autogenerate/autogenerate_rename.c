@@ -606,7 +606,7 @@ read_old_name(const char *text, int start, int end, RenameTarget target)
 				i++;
 			appendStringInfoChar(&name, text[i]);
 		}
-		return name.len > 0 && i < end ? name.data : NULL;
+		return (name.len > 0 || target == AR_RENAME_LABEL) && i < end ? name.data : NULL;
 	}
 	while (i < end && !scanner_isspace(text[i]) && strchr(",;)", text[i]) == NULL &&
 		   strncmp(&text[i], "*/", 2) != 0)

@@ -100,7 +100,7 @@ ar_schema_can_alter(const SchemaObject *from, const SchemaObject *to)
 			if (from->parent->kind == AR_SCHEMA_VIEW)
 				return true;
 			if (ar_schema_same(from, to, "generated") && ar_schema_same(from, to, "expression"))
-				return true;
+				return ar_schema_value(to, "generated") == NULL || !ar_schema_retypes(from, to) || is_assignable(from, to);
 			return ar_schema_value(to, "generated") == NULL &&
 				strcmp(value_or_empty(from, "generated"), "STORED") == 0;
 		case AR_SCHEMA_VIEW:
@@ -135,7 +135,7 @@ ar_schema_can_alter(const SchemaObject *from, const SchemaObject *to)
 				(ar_schema_value(from, "check") == NULL || ar_schema_value(to, "check"));
 		case AR_SCHEMA_INDEX:
 			return ar_schema_same(from, to, "definition") && ar_schema_same(from, to, "statistics") &&
-				ar_schema_flag(from, "valid");
+				ar_schema_same(from, to, "attached") && ar_schema_flag(from, "valid") && ar_schema_flag(to, "valid");
 		default:
 			{
 				static const char *const gentle[] = {"comment", "owner", "acl", "enabled", "target", NULL};
@@ -384,13 +384,12 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	bool		same_place = ar_schema_same(from, to, "bound") && ar_schema_same(from, to, "parents");
 
 	if (!same_place)
-		require_same_columns(from, to);
-	if (!same_place)
 	{
 		List	   *old = ar_schema_name_list(ar_schema_value(from, "parents"));
 		List	   *new = ar_schema_name_list(ar_schema_value(to, "parents"));
 		ListCell   *cell;
 
+		require_same_columns(from, to);
 		if (old_bound)
 		{
 			ar_schema_say(action, "ALTER TABLE %s DETACH PARTITION %s", ar_schema_value(from, "parents"), name);
@@ -425,6 +424,12 @@ alter_table(SchemaAction *action, const SchemaObject *from, const SchemaObject *
 	}
 	if (!ar_schema_same(from, to, "persistence"))
 	{
+		if (ar_schema_value(to, "partition_key"))
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("%s cannot be changed in place", to->identity),
+					errdetail("It is partitioned and unlogged, or is to be, which the server does not change."),
+					errhint("Declare it as it is: it has no rows of its own, and its partitions can be unlogged."));
 		ar_schema_say(action, "%s SET %s", start,
 					  strcmp(ar_schema_value(to, "persistence"), "u") == 0 ? "UNLOGGED" : "LOGGED");
 		keep_sequences(action, from, to);
@@ -826,9 +831,8 @@ is_assignable(const SchemaObject *from, const SchemaObject *to)
 	const char *new = ar_schema_value(to, "type");
 	Oid			old_type = (Oid) strtoul(ar_schema_value(from, "_type_oid"), NULL, 10);
 	Oid			new_type = (Oid) strtoul(ar_schema_value(to, "_type_oid"), NULL, 10);
-	size_t		base = strcspn(old, "(");
 
-	if (base == strcspn(new, "(") && strncmp(old, new, base) == 0)
+	if (old_type == new_type || strcmp(old, new) == 0)
 		return true;
 	return old_type < FirstNormalObjectId && new_type < FirstNormalObjectId &&
 		can_coerce_type(1, &old_type, &new_type, COERCION_ASSIGNMENT);

@@ -30,14 +30,18 @@ static void keep_inherited(SchemaModel *from, SchemaModel *to);
 static bool inherits_column(const SchemaModel *model, const SchemaObject *table,
 							const SchemaObject *other, const char *column);
 static bool has_text(List *texts, const char *text);
+static bool is_unfinished(const SchemaObject *index);
+static void add_partition_edges(const SchemaObject *table, SchemaAction *action);
 static void add_inheritance_edges(SchemaModel *from, SchemaModel *to, SchemaObject *table);
 static void add_column_edges(const SchemaModel *model, const char *parent, SchemaAction *child, bool leaves);
 static void spread(SchemaModel *from, SchemaModel *to);
+static void replace_unfinished(SchemaModel *from, List **work);
 static void say_again(SchemaObject *object);
 static void restore_after_retype(SchemaObject *column);
 static bool loses_not_null(const SchemaObject *column);
 static void regrant(SchemaObject *column);
 static bool user_has_to_go(const SchemaObject *object, const SchemaObject *user);
+static bool is_referenced_without(const SchemaObject *key, const SchemaObject *column);
 static void replace(SchemaObject *object, const SchemaObject *because, List **work);
 static void retype(SchemaObject *column, const SchemaObject *type, List **work);
 static bool is_reborn(const SchemaObject *object, const SchemaModel *to);
@@ -47,6 +51,7 @@ static void require_no_typed_table(const SchemaObject *column);
 static List *make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
 static SchemaObject *column_of(const SchemaObject *object);
 static SchemaAction *new_action(SchemaOperation operation, SchemaObject *object);
+static bool gets_identity(const SchemaObject *column);
 static void add_edges(SchemaModel *from, SchemaModel *to);
 static void add_edge(SchemaAction *first, SchemaAction *second);
 static bool is_type(const SchemaObject *object);
@@ -353,6 +358,7 @@ spread(SchemaModel *from, SchemaModel *to)
 				 (object->change == CHANGE_ALTER && (ar_schema_retypes(object, object->peer) || loses_not_null(object))))
 			work = lappend(work, object);
 	}
+	replace_unfinished(from, &work);
 	foreach(cell, to->objects)
 		say_again(lfirst(cell));
 	while (work != NIL)
@@ -391,6 +397,34 @@ spread(SchemaModel *from, SchemaModel *to)
 		restore_after_retype(lfirst(cell));
 		regrant(lfirst(cell));
 	}
+}
+
+/*
+ * No index leaves the one that it is attached to, which goes first, with all
+ * that are attached to it.
+ */
+static void
+replace_unfinished(SchemaModel *from, List **work)
+{
+	bool		found;
+	ListCell   *cell;
+
+	do
+	{
+		found = false;
+		foreach(cell, from->objects)
+		{
+			SchemaObject *index = lfirst(cell);
+			SchemaObject *whole = index->attached_to;
+			bool		goes = index->change == CHANGE_DROP || index->change == CHANGE_REPLACE;
+
+			if (whole == NULL || !is_unfinished(whole) ||
+				goes == (whole->change == CHANGE_DROP || whole->change == CHANGE_REPLACE))
+				continue;
+			replace(goes ? whole : index, NULL, work);
+			found = true;
+		}
+	} while (found);
 }
 
 /*
@@ -489,7 +523,9 @@ user_has_to_go(const SchemaObject *object, const SchemaObject *user)
 			/* those that the server builds anew, lose them */
 			return ar_schema_value(user, "statistics") != NULL;
 		case AR_SCHEMA_CONSTRAINT:
+			return is_referenced_without(user, object);
 		case AR_SCHEMA_STATISTICS:
+			return ar_schema_value(user, "target") != NULL;
 		case AR_SCHEMA_SEQUENCE_OWNER:
 		case AR_SCHEMA_SEQUENCE:
 		case AR_SCHEMA_TABLE:
@@ -501,6 +537,25 @@ user_has_to_go(const SchemaObject *object, const SchemaObject *user)
 		default:
 			return true;
 	}
+}
+
+/*
+ * Is there a foreign key to a key that has the column without being one of its
+ * columns, behind INCLUDE?  It would hold the key that the server builds anew.
+ */
+static bool
+is_referenced_without(const SchemaObject *key, const SchemaObject *column)
+{
+	ListCell   *cell;
+
+	foreach(cell, key->users)
+	{
+		const SchemaObject *user = lfirst(cell);
+
+		if (user->kind == AR_SCHEMA_FOREIGN_KEY && !list_member_ptr(user->needs, column))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -801,6 +856,12 @@ new_action(SchemaOperation operation, SchemaObject *object)
 	return action;
 }
 
+static bool
+gets_identity(const SchemaObject *column)
+{
+	return column->kind == AR_SCHEMA_COLUMN && ar_schema_value(column->peer, "identity");
+}
+
 /*
  * Users before what they need when it goes; what is needed before its users
  * when they come.
@@ -825,7 +886,13 @@ add_edges(SchemaModel *from, SchemaModel *to)
 				/* a range's functions name what it is a range of */
 				if (object->kind == AR_SCHEMA_RANGE && is_type(need))
 					add_edge(object->altered, need->altered);
-				if (!is_type(need) || need->change != CHANGE_REPLACE)
+
+				/*
+				 * a sequence may wait for its column's default, unless the
+				 * column gets another one
+				 */
+				if ((!is_type(need) || need->change != CHANGE_REPLACE) &&
+					(object->kind != AR_SCHEMA_SEQUENCE_OWNER || (need->peer && gets_identity(need))))
 					add_edge(object->dropped, need->altered);
 			}
 			else if (object->altered && need->dropped)
@@ -847,8 +914,13 @@ add_edges(SchemaModel *from, SchemaModel *to)
 	{
 		SchemaObject *object = lfirst(cell);
 
-		if (object->attached_to)
+		if (object->attached_to && !is_unfinished(object->attached_to))
 			add_edge(object->created, object->attached_to->created);
+		else if (object->attached_to)
+			add_edge(object->attached_to->created, object->created);
+		/* a table that comes to be a partition later would get one, too */
+		if (is_unfinished(object))
+			add_partition_edges(object->parent, object->created);
 
 		/*
 		 * with the first column that needs one, the table has what the
@@ -868,6 +940,33 @@ add_edges(SchemaModel *from, SchemaModel *to)
 			add_edge(need->created, object->altered);
 			add_edge(need->altered, object->altered);
 		}
+	}
+}
+
+/*
+ * Is it an index of a partitioned table that not all partitions have?
+ */
+static bool
+is_unfinished(const SchemaObject *index)
+{
+	return index->kind == AR_SCHEMA_INDEX && !ar_schema_flag(index, "valid") && index->parent->kind == AR_SCHEMA_TABLE &&
+		ar_schema_value(index->parent, "partition_key");
+}
+
+static void
+add_partition_edges(const SchemaObject *table, SchemaAction *action)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->users)
+	{
+		const SchemaObject *partition = lfirst(cell);
+
+		if (partition->kind != AR_SCHEMA_TABLE || ar_schema_value(partition, "bound") == NULL)
+			continue;
+		add_edge(partition->created, action);
+		add_edge(partition->altered, action);
+		add_partition_edges(partition, action);
 	}
 }
 

@@ -107,19 +107,34 @@
 	"WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END"
 #define COMPRESSION "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END"
 /*
+ * The columns of an index as the server would name them now: a column of the
+ * table may have got another name since, and one that is there twice has a
+ * number.
+ */
+#define INDEX_COLUMNS(index) \
+	"(SELECT string_agg(CASE WHEN starts_with(y.attname, b.attname) AND substr(y.attname, length(b.attname) + 1) ~ '^\\d*$' THEN y.attname " \
+	"ELSE coalesce(b.attname, y.attname) END, '_' ORDER BY y.attnum) " \
+	"FROM pg_attribute y JOIN pg_index z ON z.indexrelid = y.attrelid " \
+	"LEFT JOIN pg_attribute b ON b.attrelid = z.indrelid AND b.attnum = z.indkey[y.attnum - 1] AND b.attnum <> 0 " \
+	"WHERE y.attrelid = " index ".oid)"
+
+/*
  * Has an index that belongs to the one of a partitioned table a name that the
  * server would not choose?  Of names that are too long it cuts off a part.
  */
 #define ODD_NAME(index, table, suffixes) \
 	"EXISTS (SELECT FROM (SELECT regexp_replace(" index ".relname, '_(" suffixes ")\\d*$', '') AS base, " \
-	"concat_ws('_', " table ".relname, CASE WHEN " index ".relname !~ '_pkey\\d*$' THEN (SELECT string_agg(y.attname, '_' ORDER BY y.attnum) " \
-	"FROM pg_attribute y WHERE y.attrelid = " index ".oid) END) AS usual) w " \
+	"concat_ws('_', " table ".relname, CASE WHEN " index ".relname !~ '_pkey\\d*$' THEN " INDEX_COLUMNS(index) " END) AS usual) w " \
 	"WHERE w.base <> w.usual AND (length(w.usual) < 50 OR left(w.base, 20) <> left(w.usual, 20)))"
 
 /* The name that the server would choose, if that is free. */
 #define USUAL_NAME(index, table, suffix) \
-	"left(concat_ws('_', " table ".relname, (SELECT string_agg(y.attname, '_' ORDER BY y.attnum) " \
-	"FROM pg_attribute y WHERE y.attrelid = " index ".oid), " suffix "), 63)"
+	"left(concat_ws('_', " table ".relname, " INDEX_COLUMNS(index) ", " suffix "), 63)"
+
+/* The partitioned index that an index belongs to, if that is not valid: others then do not come with it. */
+#define UNFINISHED_WHOLE(index) \
+	"SELECT h.inhparent::text AS whole FROM pg_inherits h JOIN pg_index v ON v.indexrelid = h.inhparent " \
+	"WHERE h.inhrelid = " index ".oid AND NOT v.indisvalid"
 
 #define TABLESPACE(column) \
 	"CASE WHEN " column " <> 0::oid THEN (SELECT spcname::text FROM pg_tablespace x WHERE x.oid = " column ") END"
@@ -208,6 +223,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE WHEN EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid) THEN (SELECT string_agg(i.inhparent::text, ',' ORDER BY i.inhseqno) "
 	"FROM pg_inherits i WHERE i.inhrelid = c.oid) END AS \"relations:parents\", "
 	"c.relpartbound AS \"expression:bound\", "
+	"c.relispartition AND c.oid IN (SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f') AS _is_referenced, "
 	"CASE WHEN c.reloftype <> 0::oid THEN " TYPE("c.reloftype", "-1") " END AS \"type:of_type\", "
 	"c.reloptions AS \"options:options\", "
 	"w.reloptions AS \"toast_options:toast_options\", "
@@ -371,9 +387,10 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) END AS statistics, "
 	"CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid) END AS \"oid:_attached_to\", "
 	"CASE WHEN c.relispartition THEN (SELECT " USUAL_NAME("c", "t", "'idx'") " FROM pg_class t WHERE t.oid = x.indrelid) END AS _usual_name, "
+	"CASE WHEN c.relispartition THEN (" UNFINISHED_WHOLE("c") ") END AS \"relations:attached\", "
 	TABLESPACE("c.reltablespace") " AS tablespace, m.description AS comment"
 	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid " COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "
-	"OR x.indisclustered OR m.objoid IS NOT NULL "
+	"OR x.indisclustered OR m.objoid IS NOT NULL OR EXISTS (" UNFINISHED_WHOLE("c") ") "
 	"OR EXISTS (SELECT FROM pg_class t WHERE t.oid = x.indrelid AND " ODD_NAME("c", "t", "idx") ")) "
 	"AND " IN_SCHEMAS("c.relnamespace") " AND NOT EXISTS (SELECT FROM pg_depend i WHERE i.classid = " CLASS(RelationRelationId)
 	" AND i.objid = c.oid AND i.objsubid = 0 AND i.deptype = 'i' AND i.refclassid = " CLASS(ConstraintRelationId) ")",

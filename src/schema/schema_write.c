@@ -329,13 +329,15 @@ is_like_another(const SchemaObject *key)
 
 /*
  * An index or a key of a partition is in the model for its name.  Where that
- * of the partitioned table stays, the name is all that comes and goes.
+ * of the partitioned table stays, the name is all that comes and goes.  Only
+ * one that is not valid does not have one in each partition.
  */
 static bool
 is_renamed(const SchemaObject *object, bool whole_changes)
 {
 	return (object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT) && object->attached_to &&
-		!whole_changes && ar_schema_value(object, "_usual_name");
+		!whole_changes && ar_schema_value(object, "_usual_name") &&
+		(object->kind == AR_SCHEMA_CONSTRAINT || ar_schema_value(object, "attached") == NULL);
 }
 
 static void
@@ -639,6 +641,9 @@ ar_schema_drop(SchemaAction *action, const SchemaObject *object)
 			elog(ERROR, "%s is not managed", object->name);
 			break;
 		default:
+			/* foreign keys to the partitioned table hold its partitions */
+			if (object->kind == AR_SCHEMA_TABLE && ar_schema_flag(object, "_is_referenced"))
+				ar_schema_say(action, "ALTER TABLE %s DETACH PARTITION %s", ar_schema_value(object, "parents"), name);
 			ar_schema_say(action, "DROP %s", ar_schema_comment_name(object));
 			if (object->kind == AR_SCHEMA_TABLE || object->kind == AR_SCHEMA_SEQUENCE)
 				ar_schema_warn(action, AR_HAZARD_DELETES);
@@ -1076,7 +1081,8 @@ create_policy(SchemaAction *action, const SchemaObject *policy)
 }
 
 /*
- * An index of a partitioned table is made with those of the partitions.
+ * An index of a partitioned table is made with those of the partitions; one
+ * that is not valid is one that has not all of them.
  */
 static void
 create_index(SchemaAction *action, const SchemaObject *index)
@@ -1085,11 +1091,11 @@ create_index(SchemaAction *action, const SchemaObject *index)
 	const char *only = strstr(definition, " ON ONLY ");
 	const char *statistics = ar_schema_value(index, "statistics");
 	const char *tablespace = ar_schema_value(index, "tablespace");
-	const SchemaObject *table = index->parent;
+	bool		is_partitioned = index->parent->kind == AR_SCHEMA_TABLE && ar_schema_value(index->parent, "partition_key");
 	StringInfoData text;
 
 	initStringInfo(&text);
-	if (only && table->kind == AR_SCHEMA_TABLE && ar_schema_value(table, "partition_key"))
+	if (only && is_partitioned && ar_schema_flag(index, "valid"))
 		appendStringInfo(&text, "%.*s ON %s", (int) (only - definition), definition,
 						 only + strlen(" ON ONLY "));
 	else
@@ -1130,7 +1136,10 @@ create_index(SchemaAction *action, const SchemaObject *index)
 	if (ar_schema_flag(index, "clustered"))
 		ar_schema_say(action, "ALTER TABLE %s CLUSTER ON %s", ar_schema_place_name(index),
 					  quote_identifier(index->name));
-	if (!ar_schema_flag(index, "valid"))
+	if (ar_schema_value(index, "attached"))
+		ar_schema_say(action, "ALTER INDEX %s ATTACH PARTITION %s", ar_schema_value(index, "attached"),
+					  ar_schema_name(index));
+	if (!ar_schema_flag(index, "valid") && !is_partitioned)
 		ereport(ERROR,
 				errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("index \"%s\" is not valid", index->name),
