@@ -675,6 +675,13 @@ INSERT INTO pair VALUES
    CREATE TABLE p (a int, b text, state text /* @renamed from=b2 */, UNIQUE (a, state)) PARTITION BY LIST (a);
    CREATE TABLE c PARTITION OF p FOR VALUES IN (1);
    CREATE INDEX i ON p (b, b, state, state, lower(b));
+   $$),
+  (15, 'a check and an index of a column that gets another type', $$
+   CREATE TABLE t (a double precision CHECK (a = ANY (ARRAY[1, 2])));
+   CREATE INDEX i ON t (a) WHERE a IN (1, 2);
+   $$, $$
+   CREATE TABLE t (a int CHECK (a = ANY (ARRAY[1, 2])));
+   CREATE INDEX i ON t (a) WHERE a IN (1, 2);
    $$);
 
 -- What is wrong with a pair; NULL if nothing is.  The declared schema is built

@@ -41,6 +41,7 @@ static void restore_after_retype(SchemaObject *column);
 static bool loses_not_null(const SchemaObject *column);
 static void regrant(SchemaObject *column);
 static bool user_has_to_go(const SchemaObject *object, const SchemaObject *user);
+static bool is_written_otherwise(const SchemaObject *object);
 static bool is_referenced_without(const SchemaObject *key, const SchemaObject *column);
 static void replace(SchemaObject *object, const SchemaObject *because, List **work);
 static void retype(SchemaObject *column, const SchemaObject *type, List **work);
@@ -521,9 +522,9 @@ user_has_to_go(const SchemaObject *object, const SchemaObject *user)
 	{
 		case AR_SCHEMA_INDEX:
 			/* those that the server builds anew, lose them */
-			return ar_schema_value(user, "statistics") != NULL;
+			return ar_schema_value(user, "statistics") != NULL || is_written_otherwise(user);
 		case AR_SCHEMA_CONSTRAINT:
-			return is_referenced_without(user, object);
+			return is_referenced_without(user, object) || is_written_otherwise(user);
 		case AR_SCHEMA_STATISTICS:
 			return ar_schema_value(user, "target") != NULL;
 		case AR_SCHEMA_SEQUENCE_OWNER:
@@ -537,6 +538,16 @@ user_has_to_go(const SchemaObject *object, const SchemaObject *user)
 		default:
 			return true;
 	}
+}
+
+/*
+ * Is the definition stored in another way, though it means the same?  The
+ * server builds anew from the old text.
+ */
+static bool
+is_written_otherwise(const SchemaObject *object)
+{
+	return object->peer && strcmp(ar_schema_value(object, "definition"), ar_schema_value(object->peer, "definition")) != 0;
 }
 
 /*
