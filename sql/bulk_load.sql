@@ -88,6 +88,51 @@ BEGIN
 END $$;
 
 --
+-- Rows that are wrong
+--
+
+TRUNCATE item;
+UPDATE source SET name = NULL WHERE id IN (3, 250, 251, 1000);
+INSERT INTO item VALUES (400, 'there'), (500, 'there');
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id', on_error => 'skip');
+SELECT row_number, sqlstate, message, column_name, constraint_name FROM algo_ref.bulk_rejects();
+SELECT count(*) FROM item;
+SELECT count(*) FROM algo_ref.bulk_job;
+TRUNCATE item;
+INSERT INTO item VALUES (400, 'there'), (500, 'there');
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source ORDER BY id DESC', 300, on_error => 'skip', on_conflict => 'nothing');
+SELECT row_number, sqlstate, message FROM algo_ref.bulk_rejects();
+SELECT count(*) FROM item;
+-- more than fits in memory, whole batches that are wrong, none that is
+SET work_mem = '64kB';
+CALL algo_ref.bulk_load('item', 'SELECT i AS id, CASE WHEN i < 6000 THEN repeat(md5(i::text), 10) END AS name FROM generate_series(1001, 9000) i', 4000, 'id', on_error => 'skip');
+SELECT count(*), min(row_number), max(row_number) FROM algo_ref.bulk_rejects();
+SELECT algo_ref.bulk_insert_query('item', 'SELECT i AS id, repeat(md5(i::text), 10) AS name FROM generate_series(6000, 9000) i', on_error => 'skip');
+SELECT count(*) FROM algo_ref.bulk_rejects();
+RESET work_mem;
+-- what is not about a row ends the load, and it goes on from there
+CREATE FUNCTION no_more() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.id = 550 THEN
+    RAISE 'stop' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN NEW;
+END $$;
+TRUNCATE item;
+CREATE TRIGGER no_more BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION no_more();
+\set VERBOSITY terse
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id', on_error => 'skip');
+SELECT row_number, message FROM algo_ref.bulk_rejects();
+DROP TRIGGER no_more ON item;
+CALL algo_ref.bulk_load('item', 'SELECT id, name FROM bulk.source', 300, 'id', on_error => 'skip');
+SELECT row_number, message FROM algo_ref.bulk_rejects();
+SELECT count(*) FROM item;
+CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10, on_error => 'ignore');
+CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10, on_error => NULL);
+\set VERBOSITY default
+UPDATE source SET name = 'name ' || id WHERE name IS NULL;
+
+--
 -- Errors
 --
 

@@ -116,8 +116,9 @@ typedef struct BulkSource BulkSource;
  *
  * prepare() comes first: it finds "desc" and how many rows there are.  next()
  * puts a row into a slot of that description, or returns false at the end;
- * what it stores lives until the next call.  skip() goes past a row.  tell() remembers the place where
- * the source is, seek() goes back there.
+ * what it stores lives until the next call.  skip() goes past a row.  tell()
+ * remembers the place where the source is, seek() goes back there.  finish()
+ * lets go of what may not be kept until the end of the transaction.
  */
 struct BulkSource
 {
@@ -128,6 +129,7 @@ struct BulkSource
 	void		(*skip) (BulkSource *source);
 	void		(*tell) (BulkSource *source);
 	void		(*seek) (BulkSource *source);
+	void		(*finish) (BulkSource *source); /* or NULL */
 
 	uint64		row;			/* number of the one at work */
 	const char *column;			/* the one at work, for the context of errors;
@@ -144,7 +146,8 @@ extern BulkSource *ar_bulk_source_jsonb(Relation target, Datum jsonb,
 										bool ignores_unknown_keys);
 extern BulkSource *ar_bulk_source_cursor(Portal portal, uint64 rows_expected);
 extern bool ar_bulk_source_cursor_has_more(BulkSource *source);
-extern BulkSource *ar_bulk_source_query(Relation target, const char *query);
+extern BulkSource *ar_bulk_source_query(Relation target, const char *query, uint64 row);
+extern BulkSource *ar_bulk_source_some(BulkSource *from, uint64 rows_most, uint64 row);
 extern BulkSource *ar_bulk_source_array(Relation target, Datum array, List *columns,
 										bool ignores_unknown_keys);
 pg_noreturn extern void ar_bulk_source_raise_unknown(Relation target, const char *name);
@@ -199,7 +202,9 @@ extern SelectStmt *ar_bulk_insert_parse(const char *query);
 
 /* ---- bulk_skip.c: the good rows, and a list of the others ---- */
 
+extern void ar_bulk_skip_begin(void);
 extern uint64 ar_bulk_skip(BulkInsert *insert);
+extern void ar_bulk_skip_end(void);
 
 /* ---- bulk_reason.c: what the fast path cannot honour ---- */
 
@@ -305,5 +310,6 @@ extern BulkLeafEnd ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries,
 
 extern void ar_bulk_argument_check(FunctionCallInfo fcinfo, int n, const char *name);
 extern void ar_bulk_argument_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert);
+extern bool ar_bulk_argument_skips(FunctionCallInfo fcinfo, int n);
 
 #endif							/* AR_BULK_H */

@@ -201,6 +201,9 @@ REVOKE ALL ON algo_ref.bulk_job FROM PUBLIC;
 --                   go on
 -- on_conflict, conflict_columns, overriding
 --                   as for algo_ref.bulk_insert()
+-- on_error          'error', or 'skip': rows that are wrong are left out and listed
+--                   by algo_ref.bulk_rejects(), numbered in the order of the key,
+--                   or else of the query, from where this call began
 -- rows_loaded, batches
 --                   what this call has done: NULL on the way in
 --
@@ -212,11 +215,11 @@ REVOKE ALL ON algo_ref.bulk_job FROM PUBLIC;
 -- 55006 the same load is running.
 CREATE PROCEDURE algo_ref.bulk_load(target regclass, query text, batch_rows bigint DEFAULT 50000, key name DEFAULT NULL,
   on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL, overriding text DEFAULT NULL,
-  INOUT rows_loaded bigint DEFAULT NULL, INOUT batches int DEFAULT NULL)
+  on_error text DEFAULT 'error', INOUT rows_loaded bigint DEFAULT NULL, INOUT batches int DEFAULT NULL)
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_load'
 LANGUAGE C;
 
-COMMENT ON PROCEDURE algo_ref.bulk_load(regclass, text, bigint, name, text, name[], text, bigint, int) IS
+COMMENT ON PROCEDURE algo_ref.bulk_load(regclass, text, bigint, name, text, name[], text, text, bigint, int) IS
   'insert the rows of a query with a commit after each batch, resumable by key';
 
-REVOKE ALL ON PROCEDURE algo_ref.bulk_load(regclass, text, bigint, name, text, name[], text, bigint, int) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE algo_ref.bulk_load(regclass, text, bigint, name, text, name[], text, text, bigint, int) FROM PUBLIC;

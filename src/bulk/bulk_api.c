@@ -19,7 +19,6 @@ static int	choice_argument(FunctionCallInfo fcinfo, int n, const char *name,
 							const char *const *choices, const char *hint);
 static List *names_argument(FunctionCallInfo fcinfo, int n);
 static bool ignores_unknown_keys(FunctionCallInfo fcinfo, int n);
-static bool skips_errors(FunctionCallInfo fcinfo, int n);
 static Datum finish_insert(BulkInsert *insert, bool skips);
 static void put_reason(ReturnSetInfo *result, const char *way, const char *reason);
 
@@ -41,7 +40,7 @@ insert_text(FunctionCallInfo fcinfo, bool takes_lines)
 	ar_bulk_argument_check(fcinfo, 0, "target");
 	ar_bulk_argument_check(fcinfo, 1, "rows");
 	ar_bulk_argument_options(fcinfo, 2, &insert);
-	skips = skips_errors(fcinfo, 6);
+	skips = ar_bulk_argument_skips(fcinfo, 6);
 	rows = PG_GETARG_TEXT_PP(1);
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
@@ -80,7 +79,7 @@ algo_ref_bulk_insert_jsonb(PG_FUNCTION_ARGS)
 	ar_bulk_argument_check(fcinfo, 0, "target");
 	ar_bulk_argument_check(fcinfo, 1, "rows");
 	ar_bulk_argument_options(fcinfo, 2, &insert);
-	skips = skips_errors(fcinfo, 6);
+	skips = ar_bulk_argument_skips(fcinfo, 6);
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_jsonb(insert.target, PG_GETARG_DATUM(1),
 										 ignores_unknown_keys(fcinfo, 5));
@@ -100,7 +99,7 @@ algo_ref_bulk_insert_array(PG_FUNCTION_ARGS)
 	ar_bulk_argument_check(fcinfo, 0, "target");
 	ar_bulk_argument_check(fcinfo, 1, "rows");
 	ar_bulk_argument_options(fcinfo, 2, &insert);
-	skips = skips_errors(fcinfo, 6);
+	skips = ar_bulk_argument_skips(fcinfo, 6);
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_array(insert.target, PG_GETARG_DATUM(1),
 										 names_argument(fcinfo, 7),
@@ -122,11 +121,11 @@ algo_ref_bulk_insert_query(PG_FUNCTION_ARGS)
 	ar_bulk_argument_check(fcinfo, 0, "target");
 	ar_bulk_argument_check(fcinfo, 1, "query");
 	ar_bulk_argument_options(fcinfo, 2, &insert);
-	skips = skips_errors(fcinfo, 5);
+	skips = ar_bulk_argument_skips(fcinfo, 5);
 	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	if (skips)
-		insert.source = ar_bulk_source_query(insert.target, query);
+		insert.source = ar_bulk_source_query(insert.target, query, 0);
 	else
 		insert.query = query;
 	return finish_insert(&insert, skips);
@@ -192,8 +191,16 @@ algo_ref_bulk_explain(PG_FUNCTION_ARGS)
 static Datum
 finish_insert(BulkInsert *insert, bool skips)
 {
-	uint64		count = skips ? ar_bulk_skip(insert) : ar_bulk_insert(insert);
+	uint64		count;
 
+	if (skips)
+	{
+		ar_bulk_skip_begin();
+		count = ar_bulk_skip(insert);
+		ar_bulk_skip_end();
+	}
+	else
+		count = ar_bulk_insert(insert);
 	relation_close(insert->target, NoLock);
 	return Int64GetDatum(count);
 }
@@ -275,8 +282,11 @@ ignores_unknown_keys(FunctionCallInfo fcinfo, int n)
 	return choice_argument(fcinfo, n, "unknown_keys", choices, "It is error or ignore.") == 1;
 }
 
-static bool
-skips_errors(FunctionCallInfo fcinfo, int n)
+/*
+ * Read on_error.
+ */
+bool
+ar_bulk_argument_skips(FunctionCallInfo fcinfo, int n)
 {
 	static const char *const choices[] = {"error", "skip", NULL};
 

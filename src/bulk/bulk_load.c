@@ -60,6 +60,7 @@ typedef struct Load
 	int64		batch_rows;
 	char	   *key;			/* or NULL */
 	BulkInsert	options;		/* what each batch begins with */
+	bool		skips;			/* rows that are wrong */
 	MemoryContext batch_context;
 
 	/* with a key */
@@ -73,6 +74,8 @@ typedef struct Load
 	int32		batches;
 
 	uint64		rows;			/* in this call */
+	uint64		last_row;		/* the number of the last one, if they are
+								 * counted */
 	int32		batches_here;
 } Load;
 
@@ -98,7 +101,7 @@ PG_FUNCTION_INFO_V1(algo_ref_bulk_load);
 
 /*
  * algo_ref.bulk_load(target, query, batch_rows, key, on_conflict,
- *					  conflict_columns, overriding, rows_loaded, batches)
+ *					  conflict_columns, overriding, on_error, rows_loaded, batches)
  */
 Datum
 algo_ref_bulk_load(PG_FUNCTION_ARGS)
@@ -113,10 +116,16 @@ algo_ref_bulk_load(PG_FUNCTION_ARGS)
 	load.batch_context = AllocSetContextCreate(CurrentMemoryContext, "algo_ref bulk load batch",
 											   ALLOCSET_DEFAULT_SIZES);
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, load.target);
+	pgstat_progress_update_param(PROGRESS_COPY_COMMAND, PROGRESS_COPY_COMMAND_FROM);
+	pgstat_progress_update_param(PROGRESS_COPY_TYPE, PROGRESS_COPY_TYPE_CALLBACK);
+	if (load.skips)
+		ar_bulk_skip_begin();
 	if (load.key != NULL)
 		load_by_key(&load);
 	else
 		load_by_cursor(&load);
+	if (load.skips)
+		ar_bulk_skip_end();
 	pgstat_progress_end_command();
 	SPI_finish();
 	return make_result(fcinfo, &load);
@@ -159,6 +168,7 @@ read_arguments(FunctionCallInfo fcinfo, Load *load)
 	if (!PG_ARGISNULL(3))
 		load->key = pstrdup(NameStr(*PG_GETARG_NAME(3)));
 	ar_bulk_argument_options(fcinfo, 4, &load->options);
+	load->skips = ar_bulk_argument_skips(fcinfo, 7);
 	ar_bulk_insert_parse(load->query);
 }
 
@@ -288,6 +298,9 @@ load_keys(Load *load)
 	appendStringInfo(&sql, " FROM (%s\n) AS q WHERE %s AND q.%s OPERATOR(pg_catalog.<=) %s::%s",
 					 load->query, key_condition(load, load->last_key),
 					 quote_identifier(load->key), quote_literal_cstr(last_key), load->key_type);
+	/* so that the numbers of rows say where to look */
+	if (load->skips)
+		appendStringInfo(&sql, " ORDER BY q.%s", quote_identifier(load->key));
 	load->loaded += insert_batch(load, NULL, sql.data);
 	load->batches++;
 	load->last_key = last_key;
@@ -346,10 +359,20 @@ insert_batch(Load *load, BulkSource *source, const char *query)
 	uint64		count;
 
 	insert.target = relation_open(load->target, RowExclusiveLock);
-	insert.source = source;
-	insert.query = query;
-	insert.rows_most = source != NULL ? load->batch_rows : 0;
-	count = ar_bulk_insert(&insert);
+	if (load->skips)
+	{
+		insert.source = source != NULL ? ar_bulk_source_some(source, load->batch_rows, load->last_row) :
+			ar_bulk_source_query(insert.target, query, load->last_row);
+		count = ar_bulk_skip(&insert);
+		load->last_row = insert.source->row;
+	}
+	else
+	{
+		insert.source = source;
+		insert.query = query;
+		insert.rows_most = source != NULL ? load->batch_rows : 0;
+		count = ar_bulk_insert(&insert);
+	}
 	relation_close(insert.target, NoLock);
 	load->rows += count;
 	load->batches_here++;

@@ -38,7 +38,6 @@ typedef struct Reject
 	const char *constraint;
 } Reject;
 
-static void forget_rejects(void);
 static bool try_batch(BulkInsert *insert, uint64 *count, ErrorData **error);
 static bool is_about_a_row(const ErrorData *error);
 static uint64 failed_row(const BulkInsert *insert);
@@ -54,6 +53,34 @@ static uint64 reject_count;		/* may be more than are remembered */
 PG_FUNCTION_INFO_V1(algo_ref_bulk_rejects);
 
 /*
+ * Forget what was rejected before.
+ */
+void
+ar_bulk_skip_begin(void)
+{
+	if (reject_context == NULL)
+		reject_context = AllocSetContextCreate(TopMemoryContext, "algo_ref bulk rejects",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContextReset(reject_context);
+	rejects = NULL;
+	reject_count = 0;
+	reject_role = GetUserId();
+}
+
+/*
+ * Say how many rows were rejected since then.
+ */
+void
+ar_bulk_skip_end(void)
+{
+	if (reject_count > 0)
+		ereport(NOTICE,
+				errmsg_plural("%llu row was rejected", "%llu rows were rejected", reject_count,
+							  (unsigned long long) reject_count),
+				errhint("See algo_ref.bulk_rejects()."));
+}
+
+/*
  * Insert what can be inserted.  Returns how many rows that were.
  */
 uint64
@@ -64,7 +91,6 @@ ar_bulk_skip(BulkInsert *insert)
 	uint64		slow_until = 0; /* a row before which the fast path failed */
 	uint64		count = 0;
 
-	forget_rejects();
 	ar_bulk_insert_prepare(insert);
 	while (source->row < source->rows)
 	{
@@ -97,11 +123,8 @@ ar_bulk_skip(BulkInsert *insert)
 			size = insert->rows_most / 2;
 		FreeErrorData(error);
 	}
-	if (reject_count > 0)
-		ereport(NOTICE,
-				errmsg_plural("%llu row was rejected", "%llu rows were rejected", reject_count,
-							  (unsigned long long) reject_count),
-				errhint("See algo_ref.bulk_rejects()."));
+	if (source->finish != NULL)
+		source->finish(source);
 	return count;
 }
 
@@ -173,18 +196,6 @@ failed_row(const BulkInsert *insert)
 	if (insert->row_at_work == AR_BULK_NO_ROW)
 		return 0;
 	return insert->row_at_work == 0 ? insert->source->row : insert->row_at_work;
-}
-
-static void
-forget_rejects(void)
-{
-	if (reject_context == NULL)
-		reject_context = AllocSetContextCreate(TopMemoryContext, "algo_ref bulk rejects",
-											   ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(reject_context);
-	rejects = NULL;
-	reject_count = 0;
-	reject_role = GetUserId();
 }
 
 static void
