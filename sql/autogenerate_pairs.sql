@@ -682,6 +682,34 @@ INSERT INTO pair VALUES
    $$, $$
    CREATE TABLE t (a int CHECK (a = ANY (ARRAY[1, 2])));
    CREATE INDEX i ON t (a) WHERE a IN (1, 2);
+   $$),
+  (15, 'one of two equal keys goes, and a foreign key needs one', $$
+   CREATE TABLE t (a int, b int, CONSTRAINT z UNIQUE (a), FOREIGN KEY (b) REFERENCES t (a));
+   ALTER TABLE t ADD UNIQUE (a);
+   $$, $$
+   CREATE TABLE t (a int, b int, CONSTRAINT z UNIQUE (a), FOREIGN KEY (b) REFERENCES t (a));
+   $$),
+  (15, 'an identity of a table that gets one that inherits it', $$
+   CREATE TABLE t (b text);
+   $$, $$
+   CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY, b text);
+   CREATE TABLE u () INHERITS (t);
+   $$),
+  (15, 'names of indexes of partitions that are too long', $$
+   CREATE TABLE p (a int, users_of_the_house_and_their_guests int, total_of_what_they_have_spent_in_it int) PARTITION BY LIST (a);
+   CREATE TABLE partition_with_a_name_that_is_as_long_as_a_name_of_the_server_x PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (2);
+   CREATE INDEX ON p (users_of_the_house_and_their_guests, total_of_what_they_have_spent_in_it);
+   CREATE INDEX ON p (users_of_the_house_and_their_guests, total_of_what_they_have_spent_in_it) WHERE a > 0;
+   ALTER TABLE p ADD PRIMARY KEY (a, users_of_the_house_and_their_guests);
+   $$, $$
+   CREATE TABLE p (a int, people int, -- @renamed from=users_of_the_house_and_their_guests
+                   total_of_what_they_have_spent_in_it int) PARTITION BY LIST (a);
+   CREATE TABLE partition_with_a_name_that_is_as_long_as_a_name_of_the_server_x PARTITION OF p FOR VALUES IN (1);
+   CREATE TABLE c PARTITION OF p FOR VALUES IN (2);
+   CREATE INDEX ON p (people, total_of_what_they_have_spent_in_it);
+   CREATE INDEX ON p (people, total_of_what_they_have_spent_in_it) WHERE a > 0;
+   ALTER TABLE p ADD PRIMARY KEY (a, people);
    $$);
 
 -- What is wrong with a pair; NULL if nothing is.  The declared schema is built

@@ -237,6 +237,7 @@ extern void ar_schema_create(SchemaAction *action, const SchemaObject *object,
 							 const SchemaOptions *options);
 extern void ar_schema_drop(SchemaAction *action, const SchemaObject *object);
 extern bool ar_schema_is_inline(const SchemaObject *object);
+extern bool ar_schema_same_columns(const SchemaObject *a, const SchemaObject *b);
 extern List *ar_schema_name_list(const char *names);
 extern const char *ar_schema_only(const SchemaObject *table);
 extern void ar_schema_add_not_null(SchemaAction *action, const SchemaObject *column);

@@ -32,6 +32,7 @@ static bool inherits_column(const SchemaModel *model, const SchemaObject *table,
 static bool has_text(List *texts, const char *text);
 static bool is_unfinished(const SchemaObject *index);
 static void add_partition_edges(const SchemaObject *table, SchemaAction *action);
+static void add_child_edges(const SchemaObject *table, SchemaAction *action);
 static void add_inheritance_edges(SchemaModel *from, SchemaModel *to, SchemaObject *table);
 static void add_column_edges(const SchemaModel *model, const char *parent, SchemaAction *child, bool leaves);
 static void spread(SchemaModel *from, SchemaModel *to);
@@ -933,6 +934,10 @@ add_edges(SchemaModel *from, SchemaModel *to)
 		if (is_unfinished(object))
 			add_partition_edges(object->parent, object->created);
 
+		/* which the server gives only to a table that no other inherits */
+		if (object->kind == AR_SCHEMA_COLUMN && object->created && ar_schema_value(object, "identity"))
+			add_child_edges(object->parent, object->created);
+
 		/*
 		 * with the first column that needs one, the table has what the
 		 * options are for
@@ -978,6 +983,20 @@ add_partition_edges(const SchemaObject *table, SchemaAction *action)
 		add_edge(partition->created, action);
 		add_edge(partition->altered, action);
 		add_partition_edges(partition, action);
+	}
+}
+
+static void
+add_child_edges(const SchemaObject *table, SchemaAction *action)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->users)
+	{
+		const SchemaObject *child = lfirst(cell);
+
+		if (child->kind == AR_SCHEMA_TABLE && ar_schema_value(child, "parents") && ar_schema_value(child, "bound") == NULL)
+			add_edge(action, child->created);
 	}
 }
 

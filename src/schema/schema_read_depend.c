@@ -40,6 +40,8 @@ static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, Sc
 					 List **inherited);
 static void add_column_of_parents(SchemaObject *user, const SchemaObject *table, const char *name);
 static void add_inherited(SchemaObject *column);
+static void add_like_keys(SchemaObject *foreign_key);
+static bool is_key(const SchemaObject *object);
 static void read_valid_copies(SchemaModel *model, SchemaObject *check);
 static void add_need(SchemaObject *object, SchemaObject *need);
 
@@ -95,6 +97,8 @@ ar_schema_read_dependencies(SchemaModel *model)
 
 		if (object->parent)
 			add_need(object, object->parent);
+		if (object->kind == AR_SCHEMA_FOREIGN_KEY)
+			add_like_keys(object);
 		if (object->kind == AR_SCHEMA_CONSTRAINT && ar_schema_value(object, "_valid_copies"))
 			read_valid_copies(model, object);
 		if (object->kind == AR_SCHEMA_REPLICA_IDENTITY && ar_schema_value(object, "_index"))
@@ -201,6 +205,40 @@ begin_scan(Relation rel, Oid class_id, Oid oid)
 	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(oid));
 	return systable_beginscan(rel, DependDependerIndexId, true, NULL, 2, keys);
+}
+
+/*
+ * A foreign key needs one of several keys of the same columns: which, depends
+ * on which there are when it is made.
+ */
+static void
+add_like_keys(SchemaObject *foreign_key)
+{
+	List	   *needs = list_copy(foreign_key->needs);
+	ListCell   *cell;
+	ListCell   *part;
+
+	foreach(cell, needs)
+	{
+		SchemaObject *key = lfirst(cell);
+
+		if (!is_key(key))
+			continue;
+		foreach(part, key->parent->parts)
+		{
+			if (is_key(lfirst(part)) && ar_schema_same_columns(key, lfirst(part)))
+				add_need(foreign_key, lfirst(part));
+		}
+	}
+	list_free(needs);
+}
+
+static bool
+is_key(const SchemaObject *object)
+{
+	if (object->kind == AR_SCHEMA_INDEX)
+		return ar_schema_flag(object, "_unique");
+	return object->kind == AR_SCHEMA_CONSTRAINT && strchr("pu", ar_schema_value(object, "type")[0]) != NULL;
 }
 
 /*

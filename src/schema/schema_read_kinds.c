@@ -119,17 +119,28 @@
 	"WHERE y.attrelid = " index ".oid)"
 
 /*
+ * A name as the server makes it of "a", "b" if there is one, and "label": of
+ * what is too long it cuts off the longer part.
+ */
+#define MADE_ROOM "(62 - length(w.label) - (w.b IS NOT NULL)::int"
+#define MADE_NAME \
+	"concat_ws('_', left(w.a, greatest" MADE_ROOM " - coalesce(length(w.b), 0), (1 + " MADE_ROOM ")) / 2)), " \
+	"left(w.b, greatest" MADE_ROOM " - length(w.a), " MADE_ROOM ") / 2)), w.label)"
+
+/*
  * Has an index that belongs to the one of a partitioned table a name that the
- * server would not choose?  Of names that are too long it cuts off a part.
+ * server would not choose?  Where it cuts off, it counts bytes, and such names
+ * are not looked at closely.
  */
 #define ODD_NAME(index, table, suffixes) \
-	"EXISTS (SELECT FROM (SELECT regexp_replace(" index ".relname, '_(" suffixes ")\\d*$', '') AS base, " \
-	"concat_ws('_', " table ".relname, CASE WHEN " index ".relname !~ '_pkey\\d*$' THEN " INDEX_COLUMNS(index) " END) AS usual) w " \
-	"WHERE w.base <> w.usual AND (length(w.usual) < 50 OR left(w.base, 20) <> left(w.usual, 20)))"
+	"EXISTS (SELECT FROM (SELECT " table ".relname::text AS a, CASE WHEN " index ".relname !~ '_pkey\\d*$' THEN " INDEX_COLUMNS(index) " END AS b, " \
+	"substring(" index ".relname FROM '_((?:" suffixes ")\\d*)$') AS label) w WHERE w.label IS NULL OR " index ".relname::text <> " MADE_NAME " " \
+	"AND (octet_length(concat(w.a, w.b)) = length(concat(w.a, w.b)) OR left(" index ".relname, 15) <> left(concat_ws('_', w.a, w.b, w.label), 15)))"
 
-/* The name that the server would choose, if that is free. */
-#define USUAL_NAME(index, table, suffix) \
-	"left(concat_ws('_', " table ".relname, " INDEX_COLUMNS(index) ", " suffix "), 63)"
+/* The name that the server would choose, if that is free; with the number that it has. */
+#define USUAL_NAME(index, table, columns, suffix) \
+	"(SELECT " MADE_NAME " FROM (SELECT " table ".relname::text AS a, " columns " AS b, " \
+	"concat(" suffix ", substring(" index ".relname FROM '_(?:pkey|key|excl|idx)(\\d+)$')) AS label) w)"
 
 /* The partitioned index that an index belongs to, if that is not valid: others then do not come with it. */
 #define UNFINISHED_WHOLE(index) \
@@ -362,8 +373,8 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE WHEN NOT c.convalidated THEN (SELECT string_agg(k.conrelid::text, ' ') FROM pg_constraint k WHERE k.conname = c.conname AND k.connamespace = c.connamespace AND k.contype = 'c' "
 	"AND k.coninhcount > 0 AND k.convalidated) END AS _valid_copies, "
 	"CASE WHEN c.contype <> 'c' THEN c.conindid END AS \"oid:_index\", c.conparentid AS \"oid:_attached_to\", "
-	"CASE WHEN c.conparentid <> 0::oid AND c.contype = 'p' THEN (SELECT left(t.relname || '_pkey', 63) FROM pg_class t WHERE t.oid = c.conrelid) "
-	"WHEN c.conparentid <> 0::oid THEN (SELECT " USUAL_NAME("i", "t", "CASE c.contype WHEN 'u' THEN 'key' ELSE 'excl' END")
+	"CASE WHEN c.conparentid <> 0::oid THEN (SELECT " USUAL_NAME("i", "t", "CASE WHEN c.contype <> 'p' THEN " INDEX_COLUMNS("i") " END",
+																 "CASE c.contype WHEN 'p' THEN 'pkey' WHEN 'u' THEN 'key' ELSE 'excl' END")
 	" FROM pg_class t, pg_class i WHERE t.oid = c.conrelid AND i.oid = c.conindid) END AS _usual_name, "
 	"m.description AS comment"
 	" FROM pg_constraint c LEFT JOIN pg_class i ON i.oid = c.conindid AND c.contype <> 'c' LEFT JOIN pg_index x ON x.indexrelid = i.oid "
@@ -386,7 +397,7 @@ const char *const ar_schema_read_queries[AR_SCHEMA_KINDS] = {
 	"CASE WHEN x.indexprs IS NOT NULL THEN (SELECT string_agg(a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum) "
 	"FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0) END AS statistics, "
 	"CASE WHEN c.relispartition THEN (SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid) END AS \"oid:_attached_to\", "
-	"CASE WHEN c.relispartition THEN (SELECT " USUAL_NAME("c", "t", "'idx'") " FROM pg_class t WHERE t.oid = x.indrelid) END AS _usual_name, "
+	"CASE WHEN c.relispartition THEN (SELECT " USUAL_NAME("c", "t", INDEX_COLUMNS("c"), "'idx'") " FROM pg_class t WHERE t.oid = x.indrelid) END AS _usual_name, "
 	"CASE WHEN c.relispartition THEN (" UNFINISHED_WHOLE("c") ") END AS \"relations:attached\", "
 	TABLESPACE("c.reltablespace") " AS tablespace, m.description AS comment"
 	" FROM pg_class c JOIN pg_index x ON x.indexrelid = c.oid " COMMENT_JOIN(RelationRelationId, "c.oid", "0") "WHERE c.relkind IN ('i', 'I') AND (NOT c.relispartition "

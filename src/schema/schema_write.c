@@ -309,7 +309,6 @@ ar_schema_is_inline(const SchemaObject *object)
 static bool
 is_like_another(const SchemaObject *key)
 {
-	const char *columns = strchr(ar_schema_value(key, "definition"), '(');
 	ListCell   *cell;
 
 	if (strchr("pux", ar_schema_value(key, "type")[0]) == NULL)
@@ -320,11 +319,23 @@ is_like_another(const SchemaObject *key)
 
 		if (other == key)
 			return false;
-		if (other->kind == AR_SCHEMA_CONSTRAINT && columns && strchr("pux", ar_schema_value(other, "type")[0]) &&
-			strncmp(strchr(ar_schema_value(other, "definition"), '('), columns, strcspn(columns, ")") + 1) == 0)
+		if (other->kind == AR_SCHEMA_CONSTRAINT && strchr("pux", ar_schema_value(other, "type")[0]) &&
+			ar_schema_same_columns(key, other))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Do two keys or indexes name the same columns in the same order?
+ */
+bool
+ar_schema_same_columns(const SchemaObject *a, const SchemaObject *b)
+{
+	const char *left = strchr(ar_schema_value(a, "definition"), '(');
+	const char *right = strchr(ar_schema_value(b, "definition"), '(');
+
+	return left && right && strncmp(left, right, strcspn(left, ")") + 1) == 0;
 }
 
 /*
