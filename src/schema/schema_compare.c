@@ -51,6 +51,7 @@ static bool still_needs(const SchemaObject *object, const SchemaObject *need);
 static void follow_parents(SchemaModel *from, SchemaModel *to);
 static void require_no_typed_table(const SchemaObject *column);
 static List *make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options);
+static void require_visible_types(const SchemaObject *object);
 static SchemaObject *column_of(const SchemaObject *object);
 static SchemaAction *new_action(SchemaOperation operation, SchemaObject *object);
 static bool gets_identity(const SchemaObject *column);
@@ -777,6 +778,8 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 				continue;
 			if (object->change == CHANGE_ALTER)
 			{
+				if (ar_schema_retypes(object->peer, object))
+					require_visible_types(object);
 				object->altered = object->peer->altered = new_action(AR_SCHEMA_ALTER, object);
 				ar_schema_alter(object->altered, object->peer, object, options);
 				actions = lappend(actions, object->altered);
@@ -789,6 +792,7 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 			}
 			if (object->change != CHANGE_CREATE && object->change != CHANGE_REPLACE)
 				continue;
+			require_visible_types(object);
 			if (object->with_parent && object->parent->created)
 			{
 				object->created = object->parent->created;
@@ -817,6 +821,23 @@ make_actions(SchemaModel *from, SchemaModel *to, const SchemaOptions *options)
 			ar_schema_create(action, action->object, options);
 	}
 	return actions;
+}
+
+/*
+ * What is new, or gets a new type, names its types.
+ */
+static void
+require_visible_types(const SchemaObject *object)
+{
+	ListCell   *cell;
+
+	foreach(cell, object->needs)
+	{
+		const SchemaObject *need = lfirst(cell);
+
+		if (is_type(need) && need != object->parent)
+			ar_schema_require_visible(need);
+	}
 }
 
 /*
