@@ -12,12 +12,11 @@ many users, PARTS which tables, of sql,forms,first,memory,top,clients."""
 
 import os
 import statistics
-import threading
 import time
 
 import psycopg2
 
-from bench import ROUNDS, create_database, drop_database, psql, report
+from bench import ROUNDS, create_database, drop_database, memory_of, psql, report
 
 DATABASE = "ar_bench_prefetch"
 COUNTS = [int(count) for count in os.environ.get("COUNTS", "10,100,1000,20000").split(",")]
@@ -260,19 +259,6 @@ def first_row(session):
                medians["prefetch in %s, 20000" % place] / medians["prefetch in %s, 200" % place], 1.5)
 
 
-def private_bytes(pid):
-    """What a process has for itself: not the buffers, though only it may have touched some."""
-    total = 0
-    with open("/proc/%d/smaps" % pid) as file:
-        for line in file:
-            words = line.split()
-            if len(words) > 1 and len(words[1]) == 4 and words[1][0] in "r-":
-                is_private = words[1][3] == "p"
-            elif is_private and line.startswith("Private_"):
-                total += int(words[1]) * 1024
-    return total
-
-
 def memory():
     print("\nmemory, depth 2")
     for title, sql in (("20,000 parents", prefetch("posts.comments", 20000)),
@@ -283,27 +269,15 @@ def memory():
         files = session.value("SELECT temp_files FROM pg_stat_database WHERE datname = current_database()")
         session.value("SELECT count(*) FROM posts")
         try:
-            before = private_bytes(pid)
+            most, before = memory_of(pid, lambda: session.value("SELECT count(octet_length(r::text)) FROM (%s) q(r)" % sql))
         except PermissionError:
             print("  the server's processes are not readable")
             return
-        peaks = [before]
-        done = threading.Event()
-
-        def watch():
-            while not done.wait(0.002):
-                peaks.append(private_bytes(pid))
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        session.value("SELECT count(octet_length(r::text)) FROM (%s) q(r)" % sql)
-        done.set()
-        thread.join()
         session.connection.close()
         time.sleep(1.5)
         files = int(psql(DATABASE, "-c", "SELECT temp_files FROM pg_stat_database WHERE datname = current_database()")) - files
-        report("%s: private memory, most" % title, max(peaks) / 2 ** 20, 16, " MB")
-        report("%s: what it grew by" % title, (max(peaks) - before) / 2 ** 20, 16, " MB")
+        report("%s: private memory, most" % title, most / 2 ** 20, 16, " MB")
+        report("%s: what it grew by" % title, (most - before) / 2 ** 20, 16, " MB")
         report("%s: temporary files" % title, files, 0)
 
 
