@@ -710,6 +710,16 @@ INSERT INTO pair VALUES
    CREATE INDEX ON p (people, total_of_what_they_have_spent_in_it);
    CREATE INDEX ON p (people, total_of_what_they_have_spent_in_it) WHERE a > 0;
    ALTER TABLE p ADD PRIMARY KEY (a, people);
+   $$),
+  (15, 'an index of a column that a table has from another', $$
+   CREATE TABLE p (a int, b text);
+   $$, $$
+   CREATE TABLE p (a int, b text);
+   CREATE TABLE c () INHERITS (p);
+   ALTER TABLE c ADD PRIMARY KEY (a);
+   CREATE INDEX ON c (a);
+   CREATE INDEX ON c (b);
+   ALTER TABLE c ALTER b SET DEFAULT 'x';
    $$);
 
 -- What is wrong with a pair; NULL if nothing is.  The declared schema is built

@@ -1057,7 +1057,8 @@ plain_index(Reading *reading, const SchemaObject *object, HeapTupleHeader row)
 													  form->indkey.values[i]);
 		UsualKey   *usual;
 
-		if (column == NULL || options->values[i] != 0 || ar_schema_value(column, "collation"))
+		if (column == NULL || column->kind != AR_SCHEMA_COLUMN || options->values[i] != 0 ||
+			ar_schema_value(column, "collation"))
 			return NULL;
 		usual = usual_key(reading, (Oid) strtoul(ar_schema_value(column, "_type_oid"), NULL, 10));
 		/* one that is not the server's own may have options */
