@@ -290,6 +290,28 @@ DO $$ BEGIN
 END $$;
 SELECT a FROM plain WHERE a >= 1000 ORDER BY a;
 
+-- a large parameter is no part of the plan
+PREPARE many(text) AS SELECT algo_ref.bulk_insert('plain', $1);
+SET plan_cache_mode = force_custom_plan;
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE many('[{"a": 2000}]');
+EXPLAIN (VERBOSE, COSTS OFF) EXECUTE many('[' || repeat('{"a": 2001},', 9999) || '{"a": 2001}]');
+EXECUTE many('[' || repeat('{"a": 2001},', 9999) || '{"a": 2001}]');
+SET plan_cache_mode = force_generic_plan;
+EXECUTE many('[' || repeat('{"a": 2002},', 9999) || '{"a": 2002}]');
+RESET plan_cache_mode;
+DEALLOCATE many;
+DO $$
+DECLARE
+  same text := '[' || repeat('{"a": 2003},', 9999) || '{"a": 2003}]';
+  other text := '[' || repeat('{"a": 2004},', 9999) || '{"a": 2004}]';
+BEGIN
+  FOR i IN 1..8 LOOP
+    EXECUTE 'SELECT algo_ref.bulk_insert(''plain'', $1), algo_ref.bulk_insert(''plain'', $2::jsonb)' USING CASE WHEN i < 8 THEN same ELSE other END, other;
+    PERFORM algo_ref.bulk_insert('plain', same), algo_ref.bulk_insert('plain', other);
+  END LOOP;
+END $$;
+SELECT a, count(*) FROM plain WHERE a >= 2000 GROUP BY a ORDER BY a;
+
 SET client_min_messages = warning;
 DROP SCHEMA bulk CASCADE;
 RESET client_min_messages;

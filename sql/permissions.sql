@@ -91,8 +91,8 @@ INSERT INTO calls (call) VALUES
 CREATE TABLE alembic_version (version_num text);
 INSERT INTO alembic_version VALUES ('one');
 GRANT ALL ON alembic_version TO PUBLIC;
--- none is forgotten
-SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'algo_ref'::regnamespace
+-- none is forgotten that SQL can call
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'algo_ref'::regnamespace AND 'internal'::regtype <> ALL (proargtypes)
   AND NOT EXISTS (SELECT FROM calls WHERE call LIKE 'algo_ref.' || proname || '(%');
 
 CREATE FUNCTION outcome(command text) RETURNS text LANGUAGE plpgsql AS $$

@@ -1,5 +1,16 @@
 -- Many rows in one call -------------------------------------------------------
 
+-- What the planner asks about bulk_insert() and bulk_insert_returning(): it leaves
+-- a large parameter where it is, instead of copying it into the plan.  Not for
+-- callers.
+CREATE FUNCTION algo_ref.bulk_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'algo_ref_bulk_support'
+LANGUAGE C STRICT STABLE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION algo_ref.bulk_support(internal) IS
+  'planner support: leave a large parameter out of the plan';
+
 -- Insert the rows of a JSON text: an array of objects, or objects each in its
 -- lines.
 --
@@ -33,7 +44,7 @@ CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows text, on_conflict tex
   overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_text'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT algo_ref.bulk_support;
 
 COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, text, text, name[], text, text, text) IS
   'insert the objects of a JSON array, or of lines of JSON; returns how many';
@@ -45,7 +56,7 @@ CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows json, on_conflict tex
   overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_json'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT algo_ref.bulk_support;
 
 COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, json, text, name[], text, text, text) IS
   'insert the objects of a JSON array; returns how many';
@@ -57,7 +68,7 @@ CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows jsonb, on_conflict te
   overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error')
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_jsonb'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT algo_ref.bulk_support;
 
 COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, jsonb, text, name[], text, text, text) IS
   'insert the objects of a jsonb array; returns how many';
@@ -77,7 +88,7 @@ CREATE FUNCTION algo_ref.bulk_insert(target regclass, rows anyarray, on_conflict
   overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error', on_error text DEFAULT 'error', columns name[] DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_array'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT algo_ref.bulk_support;
 
 COMMENT ON FUNCTION algo_ref.bulk_insert(regclass, anyarray, text, name[], text, text, text, name[]) IS
   'insert the rows of an array of composites; returns how many';
@@ -116,7 +127,7 @@ CREATE FUNCTION algo_ref.bulk_insert_returning(base anyelement, rows json, on_co
   overriding text DEFAULT NULL, unknown_keys text DEFAULT 'error')
 RETURNS SETOF anyelement
 AS 'MODULE_PATHNAME', 'algo_ref_bulk_insert_returning'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
+LANGUAGE C VOLATILE PARALLEL UNSAFE SUPPORT algo_ref.bulk_support;
 
 COMMENT ON FUNCTION algo_ref.bulk_insert_returning(anyelement, json, text, name[], text, text) IS
   'insert the objects of a JSON array; returns the rows as they were stored';

@@ -15,6 +15,7 @@
 #include "catalog/pg_namespace.h"
 #include "miscadmin.h"
 #include "schema/schema.h"
+#include "storage/bufmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -36,6 +37,8 @@ typedef struct InheritedUse
 } InheritedUse;
 
 static SysScanDesc begin_scan(Relation rel, Oid class_id, Oid oid);
+static void read_all(SchemaModel *model, Relation rel, List **inherited);
+static void read_row(SchemaModel *model, Form_pg_depend depend, SchemaObject *object, List **inherited);
 static void read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object,
 					 List **inherited);
 static void add_column_of_parents(SchemaObject *user, const SchemaObject *table, const char *name);
@@ -79,7 +82,10 @@ ar_schema_read_dependencies(SchemaModel *model)
 		if (entry->address.sub_id == 0)
 			entries = lappend(entries, entry);
 	}
-	foreach(cell, entries)
+	if (list_length(entries) > RelationGetNumberOfBlocks(rel))
+		read_all(model, rel, &inherited);
+	else
+		foreach(cell, entries)
 	{
 		CHECK_FOR_INTERRUPTS();
 		entry = lfirst(cell);
@@ -266,6 +272,9 @@ read_valid_copies(SchemaModel *model, SchemaObject *check)
 	}
 }
 
+/*
+ * What one object depends on.
+ */
 static void
 read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *object, List **inherited)
 {
@@ -273,47 +282,71 @@ read_one(SchemaModel *model, Relation rel, Oid class_id, Oid oid, SchemaObject *
 	HeapTuple	tuple;
 
 	while ((tuple = systable_getnext(scan)) != NULL)
+		read_row(model, (Form_pg_depend) GETSTRUCT(tuple), object, inherited);
+	systable_endscan(scan);
+}
+
+/*
+ * What all of them depend on: to begin a scan costs as much as to read a page.
+ */
+static void
+read_all(SchemaModel *model, Relation rel, List **inherited)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while ((tuple = systable_getnext(scan)) != NULL)
 	{
 		Form_pg_depend depend = (Form_pg_depend) GETSTRUCT(tuple);
-		SchemaObject *user = object;
-		SchemaObject *need;
+		SchemaObject *object = ar_schema_find_address(model, depend->classid, depend->objid, 0);
 
-		/* an index of a partition is there before it is attached */
-		if ((depend->deptype == DEPENDENCY_PARTITION_PRI || depend->deptype == DEPENDENCY_PARTITION_SEC) &&
-			(object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT))
-			continue;
-		if (depend->objsubid != 0)
-			user = ar_schema_find_address(model, class_id, oid, depend->objsubid);
-		need = ar_schema_find_address(model, depend->refclassid, depend->refobjid,
-									  depend->refobjsubid);
-		/* that a sequence goes with a column is an object of its own */
-		if (object->kind == AR_SCHEMA_SEQUENCE && depend->deptype == DEPENDENCY_AUTO &&
-			depend->refclassid == RelationRelationId)
-			user = linitial(object->parts);
-		/* a column that a table has from its parent, which sees to it */
-		if (depend->classid == RelationRelationId && depend->objsubid != 0 && object->kind == AR_SCHEMA_TABLE &&
-			(user == NULL || user->kind == AR_SCHEMA_INHERITED_COLUMN))
-			continue;
-		/* a column that is not a part of the model by itself */
-		if (user == NULL)
-			user = object;
-		if (need == NULL && depend->refobjsubid != 0)
-		{
-			need = ar_schema_find_address(model, depend->refclassid, depend->refobjid, 0);
-			if (need && need->kind == AR_SCHEMA_TABLE)
-			{
-				InheritedUse *use = palloc(sizeof(InheritedUse));
-
-				use->user = user;
-				use->table = need;
-				use->number = depend->refobjsubid;
-				*inherited = lappend(*inherited, use);
-			}
-		}
-		if (need)
-			add_need(user, need);
+		CHECK_FOR_INTERRUPTS();
+		if (object)
+			read_row(model, depend, object, inherited);
 	}
 	systable_endscan(scan);
+}
+
+static void
+read_row(SchemaModel *model, Form_pg_depend depend, SchemaObject *object, List **inherited)
+{
+	SchemaObject *user = object;
+	SchemaObject *need;
+
+	/* an index of a partition is there before it is attached */
+	if ((depend->deptype == DEPENDENCY_PARTITION_PRI || depend->deptype == DEPENDENCY_PARTITION_SEC) &&
+		(object->kind == AR_SCHEMA_INDEX || object->kind == AR_SCHEMA_CONSTRAINT))
+		return;
+	if (depend->objsubid != 0)
+		user = ar_schema_find_address(model, depend->classid, depend->objid, depend->objsubid);
+	need = ar_schema_find_address(model, depend->refclassid, depend->refobjid,
+								  depend->refobjsubid);
+	/* that a sequence goes with a column is an object of its own */
+	if (object->kind == AR_SCHEMA_SEQUENCE && depend->deptype == DEPENDENCY_AUTO &&
+		depend->refclassid == RelationRelationId)
+		user = linitial(object->parts);
+	/* a column that a table has from its parent, which sees to it */
+	if (depend->classid == RelationRelationId && depend->objsubid != 0 && object->kind == AR_SCHEMA_TABLE &&
+		(user == NULL || user->kind == AR_SCHEMA_INHERITED_COLUMN))
+		return;
+	/* a column that is not a part of the model by itself */
+	if (user == NULL)
+		user = object;
+	if (need == NULL && depend->refobjsubid != 0)
+	{
+		need = ar_schema_find_address(model, depend->refclassid, depend->refobjid, 0);
+		if (need && need->kind == AR_SCHEMA_TABLE)
+		{
+			InheritedUse *use = palloc(sizeof(InheritedUse));
+
+			use->user = user;
+			use->table = need;
+			use->number = depend->refobjsubid;
+			*inherited = lappend(*inherited, use);
+		}
+	}
+	if (need)
+		add_need(user, need);
 }
 
 /*

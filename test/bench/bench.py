@@ -33,7 +33,7 @@ def create_database(name, template=None):
 
 
 def drop_database(name):
-    psql("postgres", "-c", "DROP DATABASE IF EXISTS %s" % name)
+    psql("postgres", "-c", "DROP DATABASE IF EXISTS %s WITH (FORCE)" % name)
 
 
 def seconds(action):
