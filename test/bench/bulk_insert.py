@@ -7,7 +7,7 @@ primary key alone, "narrow" with three columns, unlogged, and no index.  ROWS
 (1000,10000,100000) says how many rows; 1000000 takes its time.
 
 All contenders run in one session: a connection costs as much as ten thousand
-rows.  The JSON is stored uncompressed, as a parameter would come.
+rows.  The JSON, as COPY's text, is in a file that the server reads.
 """
 
 import os
@@ -26,10 +26,6 @@ SCHEMA = FULL + TABLE % ("", "pk", "") + """
     CREATE UNLOGGED TABLE narrow (a int, b text, c int);
     CREATE TABLE wide_rows AS %s;
     CREATE TABLE narrow_rows AS SELECT i AS a, md5(i::text) AS b, hashint4(i) AS c FROM generate_series(1, %d) i;
-    CREATE TABLE source (name text, rows text);
-    ALTER TABLE source ALTER rows SET STORAGE EXTERNAL;
-    INSERT INTO source SELECT 'wide_rows', json_agg(r)::text FROM wide_rows r;
-    INSERT INTO source SELECT 'narrow_rows', json_agg(r)::text FROM narrow_rows r;
     VACUUM ANALYZE;"""
 COLUMNS = {"wide_rows": bulk_wide.COLUMNS, "narrow_rows": "a, b, c"}
 
@@ -40,7 +36,9 @@ def contenders(session, folder, target, rows):
     psql(DATABASE, "-c", "\\copy %s TO '%s'" % (rows, path))
     prepare = lambda: psql(DATABASE, "-c", "TRUNCATE %s RESTART IDENTITY" % target, "-c", "CHECKPOINT")
     run = lambda sql: (lambda: session.execute(sql))
-    text = "(SELECT rows FROM source WHERE name = '%s')" % rows
+    with open(path + ".json", "w") as file:
+        file.write(psql(DATABASE, "-c", "SELECT json_agg(r) FROM %s r" % rows))
+    text = "pg_read_file('%s.json')" % path
     return [
         Contender("COPY", run("COPY %s (%s) FROM '%s'" % (target, columns, path)), prepare),
         Contender("json_populate_recordset",
