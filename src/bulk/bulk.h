@@ -299,6 +299,7 @@ typedef enum BulkLeafEnd
 {
 	AR_BULK_LEAF_PLACED,
 	AR_BULK_LEAF_SEARCH,		/* the entry belongs to another leaf */
+	AR_BULK_LEAF_APPEND,		/* it is to begin a leaf behind the last */
 	AR_BULK_LEAF_METHOD			/* the entry is one for the access method */
 } BulkLeafEnd;
 

@@ -20,6 +20,11 @@
  *   - Places are found in a copy of the page, which takes each entry in turn.
  *     An error in a comparison leaves the page alone; in the critical section
  *     nothing can fail.
+ *   - A unique entry that is greater than all others, which a full leaf at the
+ *     right end has no room for, begins a leaf of its own: a split at the place
+ *     of a new item that is the last, which moves nothing.  Those behind it
+ *     fill that leaf before the tree knows of it.  What is left to the access
+ *     method is to tell the parent, as for any split that was not finished.
  *   - The change is logged with what the server's own recovery knows: a record
  *     of btree for each of few entries, else the changed part of the page, or
  *     the whole of it.
@@ -48,11 +53,14 @@ struct BulkLeaf
 	Relation	heap;
 	bool		is_unique;
 	BTScanInsert key;			/* NULL: not made yet */
+	Size		kept_free;		/* of a leaf at the right end */
 
 	/* of the leaf at hand */
+	BTStack		stack;			/* the way to it */
 	Buffer		buffer;
 	Page		page;			/* in "copy" */
 	BTPageOpaque opaque;
+	bool		is_new;			/* it is not in the index yet */
 	OffsetNumber last;			/* where the latest entry went; 0: none yet */
 	Size		bytes;			/* of the entries */
 	OffsetNumber offsets[AR_BULK_LEAF_FEW];
@@ -64,6 +72,12 @@ static void set_key(BulkLeaf *leaf, IndexTuple tuple);
 static bool find_leaf(BulkLeaf *leaf);
 static BulkLeafEnd place(BulkLeaf *leaf, IndexTuple tuple, Size placed);
 static OffsetNumber find_place(BulkLeaf *leaf);
+static BulkLeafEnd place_all(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *placed);
+static void add_item(BulkLeaf *leaf, Page page, IndexTuple tuple, OffsetNumber offset);
+static bool is_behind_all(BulkLeaf *leaf, OffsetNumber offset);
+static bool append_leaf(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *placed);
+static void fill_left(BulkLeaf *leaf, IndexTuple high_key, Page left);
+static void split_at_end(BulkLeaf *leaf, IndexTuple high_key, Page left);
 static void change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count);
 static void log_entries(BulkLeaf *leaf, const BulkEntry *entries, Size count);
 static void log_page(BulkLeaf *leaf);
@@ -86,6 +100,7 @@ ar_bulk_leaf_begin(Relation index, Relation heap)
 	leaf->index = index;
 	leaf->heap = heap;
 	leaf->is_unique = index->rd_index->indisunique;
+	leaf->kept_free = BTGetTargetPageFreeSpace(index);
 	return leaf;
 }
 
@@ -98,13 +113,41 @@ ar_bulk_leaf_begin(Relation index, Relation heap)
 BulkLeafEnd
 ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *placed)
 {
-	BulkLeafEnd end = AR_BULK_LEAF_SEARCH;
+	BulkLeafEnd end;
 
 	*placed = 0;
 	set_key(leaf, entries[0].tuple);
 	if (!find_leaf(leaf))
 		return AR_BULK_LEAF_METHOD;
-	while (*placed < count)
+	end = place_all(leaf, entries, count, placed);
+	if (*placed > 0)
+		change_page(leaf, entries, *placed);
+	if (end == AR_BULK_LEAF_APPEND)
+	{
+		Size		appended;
+
+		end = AR_BULK_LEAF_METHOD;
+		if (append_leaf(leaf, entries + *placed, count - *placed, &appended))
+			end = AR_BULK_LEAF_SEARCH;
+		*placed += appended;
+	}
+	else
+		_bt_relbuf(leaf->index, leaf->buffer);
+	_bt_freestack(leaf->stack);
+	return end;
+}
+
+/*
+ * Put as many of the entries as belong there into the copy of the page.  The
+ * key is that of the first, and in the end that of the first that was not put
+ * there.
+ */
+static BulkLeafEnd
+place_all(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *placed)
+{
+	BulkLeafEnd end;
+
+	for (*placed = 0; *placed < count; (*placed)++)
 	{
 		if (*placed + 4 < count)
 			__builtin_prefetch(entries[*placed + 4].tuple);
@@ -112,13 +155,9 @@ ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *
 			set_key(leaf, entries[*placed].tuple);
 		end = place(leaf, entries[*placed].tuple, *placed);
 		if (end != AR_BULK_LEAF_PLACED)
-			break;
-		(*placed)++;
+			return end;
 	}
-	if (*placed > 0)
-		change_page(leaf, entries, *placed);
-	_bt_relbuf(leaf->index, leaf->buffer);
-	return end == AR_BULK_LEAF_METHOD ? end : AR_BULK_LEAF_SEARCH;
+	return AR_BULK_LEAF_SEARCH;
 }
 
 /*
@@ -171,13 +210,15 @@ make_key(BulkLeaf *leaf, IndexTuple tuple)
 static bool
 find_leaf(BulkLeaf *leaf)
 {
-	BTStack		stack = ar_bt_search(leaf->index, leaf->heap, leaf->key, &leaf->buffer);
-	Page		page = BufferGetPage(leaf->buffer);
-	BTPageOpaque opaque = BTPageGetOpaque(page);
+	Page		page;
+	BTPageOpaque opaque;
 
-	_bt_freestack(stack);
+	leaf->stack = ar_bt_search(leaf->index, leaf->heap, leaf->key, &leaf->buffer);
+	page = BufferGetPage(leaf->buffer);
+	opaque = BTPageGetOpaque(page);
 	if (!P_ISLEAF(opaque) || P_IGNORE(opaque) || P_INCOMPLETE_SPLIT(opaque))
 	{
+		_bt_freestack(leaf->stack);
 		_bt_relbuf(leaf->index, leaf->buffer);
 		return false;
 	}
@@ -186,6 +227,7 @@ find_leaf(BulkLeaf *leaf)
 	leaf->page = (Page) leaf->copy.data;
 	memcpy(leaf->page, page, BLCKSZ);
 	leaf->opaque = BTPageGetOpaque(leaf->page);
+	leaf->is_new = false;
 	leaf->last = InvalidOffsetNumber;
 	leaf->bytes = 0;
 	return true;
@@ -209,21 +251,47 @@ place(BulkLeaf *leaf, IndexTuple tuple, Size placed)
 		if (comparison == 0 && leaf->key->scantid == NULL)
 			return AR_BULK_LEAF_METHOD;
 	}
-	if (PageGetFreeSpace(leaf->page) < size || size > ar_bt_max_item_size(leaf->page))
+	if (size > ar_bt_max_item_size(leaf->page))
 		return AR_BULK_LEAF_METHOD;
 	offset = find_place(leaf);
 	if (!OffsetNumberIsValid(offset))
 		return AR_BULK_LEAF_METHOD;
-	if (offset == P_FIRSTDATAKEY(leaf->opaque) && placed > 0)
+	if (placed > 0 && offset == P_FIRSTDATAKEY(leaf->opaque))
 		return AR_BULK_LEAF_SEARCH;
-	if (PageAddItem(leaf->page, (Item) tuple, size, offset, false, false) == InvalidOffsetNumber)
-		elog(ERROR, "could not add an entry to a page of index \"%s\"",
-			 RelationGetRelationName(leaf->index));
+	if (leaf->is_new && offset <= PageGetMaxOffsetNumber(leaf->page))
+		return AR_BULK_LEAF_SEARCH;
+	if (is_behind_all(leaf, offset) && PageGetFreeSpace(leaf->page) < size + leaf->kept_free)
+		return AR_BULK_LEAF_APPEND;
+	if (PageGetFreeSpace(leaf->page) < size)
+		return AR_BULK_LEAF_METHOD;
+	add_item(leaf, leaf->page, tuple, offset);
 	if (placed < AR_BULK_LEAF_FEW)
 		leaf->offsets[placed] = offset;
 	leaf->last = offset;
 	leaf->bytes += size + sizeof(ItemIdData);
 	return AR_BULK_LEAF_PLACED;
+}
+
+static void
+add_item(BulkLeaf *leaf, Page page, IndexTuple tuple, OffsetNumber offset)
+{
+	if (PageAddItem(page, (Item) tuple, MAXALIGN(IndexTupleSize(tuple)), offset, false, false) ==
+		InvalidOffsetNumber)
+		elog(ERROR, "could not add an entry to a page of index \"%s\"",
+			 RelationGetRelationName(leaf->index));
+}
+
+/*
+ * Is the place that of an entry which may begin a leaf of its own?  Where
+ * there are equal entries, or items to be removed, the access method makes
+ * room in a better way.
+ */
+static bool
+is_behind_all(BulkLeaf *leaf, OffsetNumber offset)
+{
+	return P_RIGHTMOST(leaf->opaque) && !P_HAS_GARBAGE(leaf->opaque) &&
+		leaf->key->scantid == NULL && offset > PageGetMaxOffsetNumber(leaf->page) &&
+		offset > P_FIRSTDATAKEY(leaf->opaque);
 }
 
 /*
@@ -270,6 +338,111 @@ find_place(BulkLeaf *leaf)
 			low = OffsetNumberNext(middle);
 	}
 	return low;
+}
+
+/*
+ * Put as many of the entries as have room there into a new leaf behind the
+ * one at hand, which is the last.  False: the access method has to make room.
+ * The leaf at hand is locked no more.
+ */
+static bool
+append_leaf(BulkLeaf *leaf, const BulkEntry *entries, Size count, Size *placed)
+{
+	Page		page = BufferGetPage(leaf->buffer);
+	ItemId		last = PageGetItemId(page, PageGetMaxOffsetNumber(page));
+	IndexTuple	high_key;
+	PGAlignedBlock left;
+
+	*placed = 0;
+	high_key = _bt_truncate(leaf->index, (IndexTuple) PageGetItem(page, last),
+							entries[0].tuple, leaf->key);
+	if (PageGetFreeSpace(page) < IndexTupleSize(high_key))
+	{
+		pfree(high_key);
+		_bt_relbuf(leaf->index, leaf->buffer);
+		return false;
+	}
+	fill_left(leaf, high_key, (Page) left.data);
+
+	_bt_pageinit(leaf->page, BLCKSZ);
+	leaf->opaque = BTPageGetOpaque(leaf->page);
+	leaf->opaque->btpo_flags = BTP_LEAF;
+	leaf->opaque->btpo_prev = BufferGetBlockNumber(leaf->buffer);
+	leaf->opaque->btpo_next = P_NONE;
+	leaf->opaque->btpo_cycleid = _bt_vacuum_cycleid(leaf->index);
+	leaf->is_new = true;
+	leaf->last = InvalidOffsetNumber;
+	(void) place_all(leaf, entries, count, placed);
+	Assert(*placed > 0);
+
+	split_at_end(leaf, high_key, (Page) left.data);
+	ar_bt_finish_split(leaf->index, leaf->heap, leaf->buffer, leaf->stack);
+	pfree(high_key);
+	return true;
+}
+
+/*
+ * Make in "left" what the leaf at hand is to be: recovery puts the items in
+ * the same order.
+ */
+static void
+fill_left(BulkLeaf *leaf, IndexTuple high_key, Page left)
+{
+	Page		page = BufferGetPage(leaf->buffer);
+	OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+	_bt_pageinit(left, BLCKSZ);
+	memcpy(BTPageGetOpaque(left), BTPageGetOpaque(page), sizeof(BTPageOpaqueData));
+	add_item(leaf, left, high_key, P_HIKEY);
+	for (OffsetNumber offset = P_HIKEY; offset <= last; offset++)
+	{
+		IndexTuple	tuple = (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
+
+		add_item(leaf, left, tuple, OffsetNumberNext(offset));
+	}
+}
+
+/*
+ * Make the leaf at hand what "left" is, and the copy its right sibling.
+ */
+static void
+split_at_end(BulkLeaf *leaf, IndexTuple high_key, Page left)
+{
+	BTPageOpaque opaque = BTPageGetOpaque(left);
+	Buffer		right = ar_bt_new_page(leaf->index, leaf->heap);
+	xl_btree_split record = {.firstrightoff = PageGetMaxOffsetNumber(left)};
+	PageHeader	header = (PageHeader) leaf->page;
+	XLogRecPtr	lsn;
+
+	record.newitemoff = record.firstrightoff;
+	opaque->btpo_flags &= ~(BTP_ROOT | BTP_SPLIT_END);
+	opaque->btpo_flags |= BTP_INCOMPLETE_SPLIT;
+	opaque->btpo_next = BufferGetBlockNumber(right);
+	opaque->btpo_cycleid = leaf->opaque->btpo_cycleid;
+
+	START_CRIT_SECTION();
+	memcpy(BufferGetPage(leaf->buffer), left, BLCKSZ);
+	memcpy(BufferGetPage(right), leaf->page, BLCKSZ);
+	MarkBufferDirty(leaf->buffer);
+	MarkBufferDirty(right);
+	if (RelationNeedsWAL(leaf->index))
+	{
+		XLogBeginInsert();
+		XLogRegisterData((char *) &record, SizeOfBtreeSplit);
+		XLogRegisterBuffer(0, leaf->buffer, REGBUF_STANDARD);
+		XLogRegisterBuffer(1, right, REGBUF_WILL_INIT);
+		XLogRegisterBufData(0, (char *) high_key, MAXALIGN(IndexTupleSize(high_key)));
+		XLogRegisterBufData(1, (char *) leaf->page + header->pd_upper,
+							header->pd_special - header->pd_upper);
+		lsn = XLogInsert(RM_BTREE_ID, XLOG_BTREE_SPLIT_R);
+		PageSetLSN(BufferGetPage(leaf->buffer), lsn);
+		PageSetLSN(BufferGetPage(right), lsn);
+	}
+	END_CRIT_SECTION();
+
+	PredicateLockPageSplit(leaf->index, BufferGetBlockNumber(leaf->buffer),
+						   BufferGetBlockNumber(right));
+	_bt_relbuf(leaf->index, right);
 }
 
 /*

@@ -272,8 +272,9 @@ ar_prepare_index_sort_support(Relation index, bool descending, SortSupport suppo
 }
 
 /*
- * 16 gave _bt_search() the table, for recovery conflicts on standbys; 17 took
- * its snapshot away.  18 made the greatest size of an item one for all pages.
+ * 16 gave functions of btrees the table, for recovery conflicts on standbys,
+ * and made a new page's one of its own; 17 took the snapshot of _bt_search()
+ * away.  18 made the greatest size of an item one for all pages.
  */
 #include "access/nbtree.h"
 
@@ -286,6 +287,26 @@ ar_bt_search(Relation index, Relation heap, BTScanInsert key, Buffer *buffer)
 	return _bt_search(index, heap, key, buffer, BT_WRITE, NULL);
 #else
 	return _bt_search(index, key, buffer, BT_WRITE, NULL);
+#endif
+}
+
+static inline Buffer
+ar_bt_new_page(Relation index, Relation heap)
+{
+#if PG_VERSION_NUM >= 160000
+	return _bt_allocbuf(index, heap);
+#else
+	return _bt_getbuf(index, P_NEW, BT_WRITE);
+#endif
+}
+
+static inline void
+ar_bt_finish_split(Relation index, Relation heap, Buffer left, BTStack stack)
+{
+#if PG_VERSION_NUM >= 160000
+	_bt_finish_split(index, heap, left, stack);
+#else
+	_bt_finish_split(index, left, stack);
 #endif
 }
 

@@ -53,6 +53,10 @@ $primary->safe_psql('postgres', q{
 	CREATE UNIQUE INDEX ON item (token DESC NULLS LAST);
 	CREATE UNIQUE INDEX ON item (lower(code)) WHERE flag;
 	CREATE INDEX ON item (repeat(coalesce(name, ''), 40)) WITH (fillfactor = 50);
+	-- these grow at their right end, each new leaf by one split
+	CREATE UNIQUE INDEX ON item (id, code) INCLUDE (kind);
+	CREATE UNIQUE INDEX ON item (lpad(id::text, 12, '0'), code) WITH (fillfactor = 50);
+	CREATE UNIQUE INDEX ON item (lpad((id / 3)::text, 400, 'x'), id, code);
 	ALTER TABLE item ADD UNIQUE (kind, id) DEFERRABLE INITIALLY DEFERRED;
 	CREATE INDEX ON item USING hash (name);
 	CREATE INDEX ON item USING gist (point(kind, id));
@@ -109,7 +113,7 @@ sub indexes_are_right
 {
 	my ($name) = @_;
 
-	is($primary->safe_psql('postgres', 'SELECT check_indexes(true)'), 13, "$name: the indexes are whole");
+	is($primary->safe_psql('postgres', 'SELECT check_indexes(true)'), 16, "$name: the indexes are whole");
 	is($primary->safe_psql('postgres', "SELECT count(*) FROM verify_heapam('item')"), 0, "$name: the table is");
 	return;
 }
@@ -119,7 +123,7 @@ sub standby_is_right
 	my ($name) = @_;
 
 	$primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
-	is($standby->safe_psql('postgres', 'SELECT check_indexes(false)'), 13, "$name: the standby's are whole");
+	is($standby->safe_psql('postgres', 'SELECT check_indexes(false)'), 16, "$name: the standby's are whole");
 	is($standby->safe_psql('postgres', 'SELECT count(*) FROM item'),
 		$primary->safe_psql('postgres', 'SELECT count(*) FROM item'), "$name: and the table");
 	return;
@@ -129,6 +133,7 @@ my $small = "SET maintenance_work_mem = '1MB'";
 is(load(3000, 'SELECT'), 3000, 'into nothing');
 is(load(6000, $small), 6000, 'in several runs');
 is(load($_, 'SELECT'), $_, "$_ rows into many") foreach 1, 20, 300;
+is(load(3000, 'ALTER TABLE item SET UNLOGGED; ALTER TABLE item SET LOGGED'), 3000, 'into indexes built anew');
 is(load(2000, 'SET algo_ref.bulk_leaf_runs = off'), 2000, 'without leaf runs');
 indexes_are_right('loads');
 standby_is_right('loads');

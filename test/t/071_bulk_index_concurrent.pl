@@ -26,14 +26,17 @@ $node->safe_psql('postgres', q{
 	CREATE INDEX ON item (batch, code);
 	CREATE TABLE done (batch bigint PRIMARY KEY, rows bigint);
 	CREATE SEQUENCE batches;
+	CREATE SEQUENCE keys;
 
-	-- One transaction: so many rows, with keys of which others want some.
+	-- One transaction: so many rows, with keys of which others want some, or,
+	-- without a range, with those that come next, which all want to append.
 	CREATE PROCEDURE load(rows int, range int, bulk boolean) LANGUAGE plpgsql AS $$
 	DECLARE
 		batch bigint := nextval('batches');
-		query text := format('SELECT key, ''code '' || md5(key::text) AS code, key %% 7 AS kind, %s::bigint AS batch
-			FROM (SELECT DISTINCT floor(random() * %s)::int AS key FROM generate_series(1, %s)) AS keys
-			WHERE NOT EXISTS (SELECT 1 FROM item WHERE item.key = keys.key) ORDER BY random()', batch, range, rows);
+		query text := format('SELECT key, ''code '' || CASE WHEN %4$s THEN lpad(key::text, 32, ''0'') ELSE md5(key::text) END AS code,
+			key %% 7 AS kind, %1$s::bigint AS batch
+			FROM (SELECT DISTINCT CASE WHEN %4$s THEN nextval(''keys'') ELSE floor(random() * %2$s) END::int AS key FROM generate_series(1, %3$s)) AS keys
+			WHERE NOT EXISTS (SELECT 1 FROM item WHERE item.key = keys.key) ORDER BY random()', batch, range, rows, (range = 0)::text);
 		inserted bigint;
 	BEGIN
 		IF bulk THEN
@@ -102,6 +105,9 @@ my $read = "SET enable_seqscan = off;\n" . "SELECT count(*) FROM item WHERE key 
 
 foreach my $isolation ('read committed', 'serializable')
 {
+	# all at the right end of the indexes
+	run_sessions($isolation, $bulk->(700, 0), $bulk->(500, 0), $bulk->(90, 0), $plain->(100, 0), $vacuum, $read);
+	check("$isolation, one behind the other");
 	# many rows that seldom meet, then few that mostly do
 	run_sessions($isolation, $bulk->(600, 20000), $bulk->(600, 20000), $plain->(100, 20000), $remove, $vacuum, $read);
 	check("$isolation, far apart");
