@@ -72,6 +72,12 @@ SELECT algo_ref.bulk_insert('item', '[]'), algo_ref.bulk_insert('item', ' [ ] ')
 CREATE TABLE plain (a int DEFAULT 7, b text);
 SELECT algo_ref.bulk_insert('plain', '[{}, {}, {"b": "x"}]'), algo_ref.bulk_insert('plain', '[{}]'::jsonb);
 SELECT * FROM plain ORDER BY b NULLS FIRST;
+-- nothing of the row before is left in them
+BEGIN;
+SELECT algo_ref.bulk_insert('plain', '[{"a": 1, "b": "y"}, {}, {"a": 2}, {}, {"a": 3, "b": "z"}, {}]'), algo_ref.bulk_insert('plain', '[{"a": 4, "b": "y"}, {}, {"a": 5}, {}]'::jsonb),
+  algo_ref.bulk_insert('plain', E'{"a": 6, "b": "y"}\n{}\n{"b": "z"}\n{}');
+SELECT a, b, count(*) FROM plain GROUP BY a, b ORDER BY a, b;
+ROLLBACK;
 -- keys in any order, twice, with escapes, and unknown
 SELECT algo_ref.bulk_insert('plain', '[{"b": "first", "a": 1, "b": "last"}, {"\u0061": 2, "b": "\ud83d\ude00 \u00e9 \" \\ \/ \b\f\n\r\t"}, {"c": [{"d": [1, {}, []]}], "a": 3}]',
   unknown_keys => 'ignore');

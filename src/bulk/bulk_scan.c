@@ -74,7 +74,7 @@ ar_bulk_scan_restart(BulkScan *scan, const char *text, size_t length)
 
 	scan->is_begun = scan->is_array = scan->is_ended = false;
 	scan->error = AR_BULK_SCAN_OK;
-	scan->count = 0;
+	scan->count = -1;			/* no row is like the one before */
 	scan->has_same_keys = false;
 	for (int i = 0; i < scan->room && scan->fields[i].lead_length > 0; i++)
 		scan->fields[i].lead_length = 0;

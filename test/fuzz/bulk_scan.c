@@ -292,12 +292,32 @@ check_field(BulkScan *scan, const BulkField *field, const char *text, size_t len
 	}
 }
 
+/*
+ * Has the row the keys of the one before, as the scan says?
+ */
+static void
+check_keys(const BulkScan *scan, BulkField *before, int before_count)
+{
+	if (!scan->has_same_keys)
+		return;
+	if (scan->count != before_count)
+		abort();
+	for (int i = 0; i < scan->count; i++)
+	{
+		if (scan->fields[i].key_length != before[i].key_length ||
+			memcmp(scan->fields[i].key, before[i].key, before[i].key_length) != 0)
+			abort();
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 {
 	/* a copy without anything behind it */
 	char	   *text = malloc(size > 0 ? size : 1);
 	BulkScan	scan;
+	BulkField  *before = NULL;
+	int			before_count = -1;
 	int			rows = 0;
 
 	memcpy(text, data, size);
@@ -307,7 +327,12 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 		rows++;
 		for (int i = 0; i < scan.count; i++)
 			check_field(&scan, &scan.fields[i], text, size);
+		check_keys(&scan, before, before_count);
+		before_count = scan.count;
+		before = realloc(before, scan.room * sizeof(BulkField));
+		memcpy(before, scan.fields, scan.count * sizeof(BulkField));
 	}
+	free(before);
 	if (scan.error != AR_BULK_SCAN_OK)
 	{
 		rows = -1;
