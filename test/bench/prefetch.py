@@ -370,20 +370,15 @@ def clients():
         return [row[0] for row in cursor]
 
     def sets():
-        cursor.execute("SELECT path, json_agg(key), json_agg(\"row\") FROM algo_ref.prefetch_sets('%s', 'posts.comments.author') GROUP BY path"
+        cursor.execute("SELECT path, json_agg(\"row\") FROM algo_ref.prefetch_sets('%s', 'posts.comments.author') GROUP BY path"
                        % parents(1000))
-        rows = {}
-        for path, keys, values in cursor:
-            rows[path] = {}
-            for key, row in zip(keys, values):
-                rows[path].setdefault(key, []).append(row)
-        users = rows[""][None]
-        for user in users:
-            user["posts"] = rows["posts"].get(user["id"], [])
-            for post in user["posts"]:
-                post["comments"] = rows["posts.comments"].get(post["id"], [])
-                for comment in post["comments"]:
-                    comment["author"] = rows["posts.comments.author"][comment["author_id"]][0]
+        rows = dict(cursor)
+        users, posts, comments = rows[""], rows["posts"], rows["posts.comments"]
+        attach(posts, users, "user_id", "posts")
+        attach(comments, posts, "post_id", "comments")
+        authors = {author["id"]: author for author in rows["posts.comments.author"]}
+        for comment in comments:
+            comment["author"] = authors[comment["author_id"]]
         return users
 
     def tree(users):

@@ -298,7 +298,7 @@ sub plain_insert
 
 	$named{ $_->[0] } = 1 foreach map { @$_ } @rows;
 	my @names = grep { $named{$_} } map { $_->{name} } @{ $table->{columns} };
-	return 'INSERT INTO a.t SELECT FROM generate_series(1, ' . scalar(@rows) . ')' =~ s/a\.t/a.$table->{target}/r unless @names;
+	return "INSERT INTO a.$table->{target} SELECT FROM generate_series(1, " . scalar(@rows) . ')' unless @names;
 	foreach my $row (@rows)
 	{
 		my %value = map { $_->[0] => $_->[1] } @$row;
@@ -375,7 +375,9 @@ SELECT r.* FROM result r
 WHERE broken IS NOT NULL
   -- an error is another row's, or there is none
   OR (outcome_a <> outcome_b AND NOT (mode = 'jsonb' AND left(outcome_a, 6) = left(outcome_b, 6)) AND (outcome_a !~ '^[0-9A-Z]{5}:' OR outcome_b !~ '^[0-9A-Z]{5}:'
-    OR NOT EXISTS (SELECT FROM possible p WHERE p.round = r.round AND p.outcome = outcome_b)))
+    OR NOT EXISTS (SELECT FROM possible p WHERE p.round = r.round
+      -- jsonb does not keep how a number was written, which messages name
+      AND CASE WHEN mode = 'jsonb' THEN left(p.outcome, 6) = left(outcome_b, 6) ELSE p.outcome = outcome_b END)))
   OR (outcome_a = outcome_b AND detail <> '')
 ORDER BY round LIMIT 10
 SQL
