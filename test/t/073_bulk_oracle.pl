@@ -337,9 +337,12 @@ sub make_round
 	$sql .= "INSERT INTO result (round, mode, way, outcome_a, outcome_b) SELECT $round, '$mode', (SELECT string_agg(way || coalesce(': ' || reason, ''), ', ') FROM algo_ref.bulk_explain('b.$table->{target}')), try("
 	  . quote("SELECT count_of(" . quote($plain) . ")") . ", $role), NULL;\n";
 	$sql .= "UPDATE result SET outcome_b = try(" . quote("SELECT algo_ref.bulk_insert('b.$table->{target}', " . quote($json) . "::$type)") . ", $role) WHERE round = $round;\n";
-	# any error of one of the rows will do, where it is not the one of INSERT
-	$sql .= "INSERT INTO possible SELECT DISTINCT $round, try_alone(r.command, $role) FROM (VALUES "
-	  . join(', ', map { '(' . quote(plain_insert($table, $_)) . ')' } grep { @$_ } @rows) . ") AS r (command) WHERE EXISTS (SELECT FROM result WHERE round = $round AND outcome_a <> outcome_b);\n" if grep { @$_ } @rows;
+	# any error of one of the rows will do, where it is not the one of INSERT: that
+	# of a row behind those that go before, or behind one that INSERT refuses
+	my $alone = join(', ', map { '(' . quote(plain_insert($table, $_)) . ')' } grep { @$_ } @rows);
+	my $differ = "EXISTS (SELECT FROM result WHERE round = $round AND outcome_a <> outcome_b)";
+	$sql .= "WITH r (command) AS (VALUES $alone) INSERT INTO possible SELECT DISTINCT $round, try_behind(a.command, b.command, $role) FROM r AS a, r AS b WHERE a.command <> b.command AND $differ;\n" if $alone && @rows < 30;
+	$sql .= "INSERT INTO possible SELECT DISTINCT $round, try_alone(r.command, $role) FROM (VALUES $alone) AS r (command) WHERE $differ;\n" if $alone;
 	$sql .= "UPDATE result SET detail = concat_ws(E'\\n', difference('a.t', 'b.t'), difference('a.trace', 'b.trace'), CASE WHEN outcome_a !~ '^[0-9A-Z]{5}:' THEN difference('a.counter', 'b.counter') END), "
 	  . "broken = broken('b.t') WHERE round = $round;\n";
 	return $sql;
@@ -354,6 +357,17 @@ BEGIN
   EXECUTE command;
   GET DIAGNOSTICS count = ROW_COUNT;
   RETURN count;
+END $$;
+-- one row behind another; none of them stays
+CREATE FUNCTION try_behind(first text, command text, role name) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  outcome text;
+BEGIN
+  PERFORM try(format('SELECT count_of(%L)', first), role);
+  outcome := try(format('SELECT count_of(%L)', command), role);
+  RAISE EXCEPTION USING ERRCODE = 'ZZ000', MESSAGE = outcome;
+EXCEPTION WHEN SQLSTATE 'ZZ000' THEN
+  RETURN outcome;
 END $$;
 -- one row by itself, which stays if it can
 CREATE FUNCTION try_alone(command text, role name) RETURNS text LANGUAGE sql AS $$ SELECT try(format('SELECT count_of(%L)', command), role) $$;
