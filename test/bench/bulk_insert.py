@@ -45,6 +45,9 @@ def contenders(session, folder, target, rows):
                   run("INSERT INTO %s (%s) SELECT %s FROM json_populate_recordset(NULL::%s, %s::json)"
                       % (target, columns, columns, target, text)), prepare),
         Contender("bulk_insert", run("SELECT algo_ref.bulk_insert('%s', %s)" % (target, text)), prepare),
+        Contender("bulk_insert without leaf runs",
+                  run("SET algo_ref.bulk_leaf_runs = off; SELECT algo_ref.bulk_insert('%s', %s); RESET algo_ref.bulk_leaf_runs" % (target, text)),
+                  prepare),
         Contender("INSERT SELECT", run("INSERT INTO %s (%s) SELECT * FROM %s" % (target, columns, rows)), prepare),
         Contender("bulk_insert_query",
                   run("SELECT algo_ref.bulk_insert_query('%s', 'SELECT * FROM %s')" % (target, rows)), prepare),
@@ -59,6 +62,7 @@ def bounds(target, count):
         json = {"pk": 0.6, "narrow": 1.4}[target] if count >= 10000 else None
         query = 0.3 if target == "pk" and count >= 10000 else None
     result = [("bulk_insert", "COPY", json), ("bulk_insert_query", "COPY", query),
+              ("bulk_insert without leaf runs", "COPY", 0.7 if target == "full_indexed" and count >= 100000 else None),
               ("bulk_insert", "json_populate_recordset", 0.33 if count >= 100000 else 1)]
     return [bound for bound in result if bound[2]]
 
