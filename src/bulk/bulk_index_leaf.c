@@ -79,6 +79,7 @@ static bool append_leaf(BulkLeaf *leaf, const BulkEntry *entries, Size count, Si
 static void fill_left(BulkLeaf *leaf, IndexTuple high_key, Page left);
 static void split_at_end(BulkLeaf *leaf, IndexTuple high_key, Page left);
 static void change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count);
+static bool has_hints(BTPageOpaque opaque);
 static void log_entries(BulkLeaf *leaf, const BulkEntry *entries, Size count);
 static void log_page(BulkLeaf *leaf);
 static void log_difference(BulkLeaf *leaf);
@@ -461,10 +462,23 @@ change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
 	}
 	else if (count <= AR_BULK_LEAF_FEW)
 		log_entries(leaf, entries, count);
-	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !XLogCheckBufferNeedsBackup(leaf->buffer))
+	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !has_hints(leaf->opaque) &&
+			 !XLogCheckBufferNeedsBackup(leaf->buffer))
 		log_difference(leaf);
 	else
 		log_page(leaf);
+}
+
+/*
+ * Is there what no record has, so that the page may not be as recovery knows
+ * it?  Dead items are only marked, and so are pages that were split during a
+ * vacuum.  A difference does not need it, but whoever compares the pages
+ * (wal_consistency_checking) would find it.
+ */
+static bool
+has_hints(BTPageOpaque opaque)
+{
+	return P_HAS_GARBAGE(opaque) || opaque->btpo_cycleid != 0;
 }
 
 /*

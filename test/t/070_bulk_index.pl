@@ -9,7 +9,7 @@ use IPC::Run qw(start finish);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+use Time::HiRes qw(time usleep);
 
 my $rounds = $ENV{ALGO_REF_ROUNDS} || 4;
 my $seed = $ENV{ALGO_REF_SEED} || 20260101;
@@ -68,7 +68,7 @@ $primary->safe_psql('postgres', q{
 			timestamptz '2020-01-01' + i * 7919 %% 100000 * interval '1 min' AS at,
 			CASE WHEN i %% 7 <> 0 THEN md5(i::text)::uuid END AS token,
 			CASE WHEN i %% 11 <> 0 THEN (i * 13 %% 1009 - 500) / 7.0 END AS weight, i %% 3 = 0 AS flag
-			FROM generate_series(%1$s, %1$s + %2$s - 1) AS i ORDER BY hashint8(i + %3$s)$f$, first, rows, seed)
+			FROM generate_series(%1$s::bigint, %1$s + %2$s - 1) AS i ORDER BY hashint8(i + %3$s)$f$, first, rows, seed)
 	$$;
 	CREATE FUNCTION load(first bigint, rows int, seed int) RETURNS bigint LANGUAGE sql AS
 		'SELECT algo_ref.bulk_insert_query(''item'', items(first, rows, seed))';
@@ -169,17 +169,24 @@ standby_is_right('errors');
 # Crashes in the middle
 #
 
+my $rows_of_round = 5000;
+my $begun = time;
+load($rows_of_round, $small);
+my $duration = time - $begun;
+my %left;
+
 foreach my $round (1 .. $rounds)
 {
 	my ($out, $err) = ('', '');
-	my $rows = 5000;
+	my $rows = $rows_of_round;
 	my $run = start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres'), '-c', "SET application_name = 'victim'; $small",
 			'-c', 'SELECT pg_backend_pid()', '-c', "SELECT load($next, $rows, $round)" ],
 		'<', \undef, '>', \$out, '2>', \$err);
 
 	$run->pump until $out =~ /^(\d+)\n/;
 	my $victim = $1;
-	usleep(rand(700_000));
+	# mostly in the middle, now and then behind the end
+	usleep(rand(1_200_000 * $duration));
 	if ($round % 2 == 0)
 	{
 		kill('KILL', $victim);
@@ -194,10 +201,12 @@ foreach my $round (1 .. $rounds)
 	}
 	my $left = $primary->safe_psql('postgres', "SELECT count(*) FROM item WHERE id >= $next");
 	ok($left == 0 || $left == $rows, "round $round: all or nothing ($left)");
+	$left{$left}++;
 	$next += $rows;
 	is(load(200, 'SELECT'), 200, "round $round: it takes more");
 	indexes_are_right("round $round") if $round == $rounds || $round % 10 == 0;
 }
+note "$left{$_} times $_ rows were left" foreach sort keys %left;
 standby_is_right('crashes');
 ok(!$standby->log_contains('inconsistent page|PANIC'), 'the standby found no page to differ');
 $standby->stop;

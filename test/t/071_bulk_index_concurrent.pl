@@ -16,7 +16,7 @@ note "seed $seed";
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C.UTF-8' ]);
-$node->append_conf('postgresql.conf', "autovacuum = off\ndeadlock_timeout = 50ms\nmax_pred_locks_per_transaction = 1000\n");
+$node->append_conf('postgresql.conf', "autovacuum = off\ndeadlock_timeout = 50ms\nmax_pred_locks_per_transaction = 5000\n");
 $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION algo_ref;
@@ -106,8 +106,9 @@ my $read = "SET enable_seqscan = off;\n" . "SELECT count(*) FROM item WHERE key 
 foreach my $isolation ('read committed', 'serializable')
 {
 	# all at the right end of the indexes
-	run_sessions($isolation, $bulk->(700, 0), $bulk->(500, 0), $bulk->(90, 0), $plain->(100, 0), $vacuum, $read);
+	run_sessions($isolation, $bulk->(250, 0), $bulk->(120, 0), $bulk->(50, 0), $plain->(20, 0), $vacuum, $read);
 	check("$isolation, one behind the other");
+	$node->safe_psql('postgres', 'TRUNCATE item, done');
 	# many rows that seldom meet, then few that mostly do
 	run_sessions($isolation, $bulk->(600, 20000), $bulk->(600, 20000), $plain->(100, 20000), $remove, $vacuum, $read);
 	check("$isolation, far apart");
