@@ -78,6 +78,12 @@ SELECT algo_ref.bulk_insert('plain', '[{"a": 1, "b": "y"}, {}, {"a": 2}, {}, {"a
   algo_ref.bulk_insert('plain', E'{"a": 6, "b": "y"}\n{}\n{"b": "z"}\n{}');
 SELECT a, b, count(*) FROM plain GROUP BY a, b ORDER BY a, b;
 ROLLBACK;
+-- more blanks than in the row before, and fewer
+BEGIN;
+SELECT algo_ref.bulk_insert('plain', E'[{"a":1,"b":"x"},{"a": 2,"b":\t"x"},{ "a" : 3 , "b" :"x"} , {"a":\n4,"b":"x" },{"a":5,"b":  "x"}]'),
+  algo_ref.bulk_insert('plain', E'\n{"a": 1}\n\n{"a":2}\n{"a":\n 3}\n {"a"\t:4}'), algo_ref.bulk_insert('plain', '[{"a": 1},{"a":2},{"a":  3}]'::json);
+SELECT a, b, count(*) FROM plain WHERE a < 7 GROUP BY a, b ORDER BY a, b;
+ROLLBACK;
 -- keys in any order, twice, with escapes, and unknown
 SELECT algo_ref.bulk_insert('plain', '[{"b": "first", "a": 1, "b": "last"}, {"\u0061": 2, "b": "\ud83d\ude00 \u00e9 \" \\ \/ \b\f\n\r\t"}, {"c": [{"d": [1, {}, []]}], "a": 3}]',
   unknown_keys => 'ignore');

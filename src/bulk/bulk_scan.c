@@ -253,8 +253,8 @@ add_field(BulkScan *scan)
 }
 
 /*
- * Is there the key that the field had in a row before, with the same blanks
- * around its colon?  Then go on to the value.
+ * Is there the key that the field had in a row before, with its colon and no
+ * fewer blanks behind it?  Then go on to the value.
  */
 static bool
 take_same_key(BulkScan *scan, const BulkField *field)
@@ -265,6 +265,7 @@ take_same_key(BulkScan *scan, const BulkField *field)
 		memcmp(scan->at, field->key - 1, length) != 0)
 		return false;
 	scan->at += length;
+	skip_space(scan);
 	return true;
 }
 

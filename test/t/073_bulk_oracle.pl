@@ -288,7 +288,14 @@ sub make_rows
 	return @rows;
 }
 
-sub row_json { return '{' . join(', ', map { my $name = $_->[0]; $name =~ s/""/"/g; $name =~ s/"/\\"/g; qq("$name": $_->[1]) } @{ $_[0] }) . '}' }
+# Blanks as a program puts them, or none, or any.
+my $blanks = 0;
+sub blank { return $blanks == 0 ? '' : $blanks == 1 ? ' ' : one_of('', '', ' ', "\t", '  ') }
+
+sub row_json
+{
+	return '{' . join(',' . blank(), map { my $name = $_->[0]; $name =~ s/""/"/g; $name =~ s/"/\\"/g; qq("$name":) . blank() . $_->[1] } @{ $_[0] }) . '}';
+}
 
 # INSERT ... VALUES of some rows.
 sub plain_insert
@@ -315,6 +322,7 @@ sub make_round
 
 	srand($seed + $round);
 	my $table = make_table($round);
+	$blanks = int rand 3;
 	my @rows = make_rows($table);
 	return '' unless @rows;
 	my $mode = one_of('array', 'lines', 'json', 'jsonb');
