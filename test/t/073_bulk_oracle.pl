@@ -17,7 +17,7 @@ my $seed = $ENV{ALGO_REF_SEED} || 20260201;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
-$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\n");
+$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\njit = off\n");
 $node->start;
 
 $node->safe_psql('postgres', <<'SQL');

@@ -15,7 +15,7 @@ my $seed = $ENV{ALGO_REF_SEED} || 20260901;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
-$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\n");
+$node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\njit = off\n");
 $node->start;
 
 IPC::Run::run([ '/usr/bin/python3', 'test/prefetch/oracle.py', '--first', $seed, '--schemas', $rounds ], '>', \my $script)
