@@ -23,8 +23,6 @@ static bool is_ddl(Node *stmt);
 static bool is_set_config(Node *stmt);
 static void note_statement(DeclaredText *declared, Node *stmt);
 static bool is_there_already(Node *stmt, const Stage *stage);
-static int	skip_blanks(const char *text, int location, int end);
-static int	line_at(const char *text, int location);
 static void error_callback(void *arg);
 
 /* For the error context. */
@@ -56,7 +54,7 @@ ar_autogenerate_parse(const char *text)
 		int			end = raw->stmt_len > 0 ? raw->stmt_location + raw->stmt_len : length;
 
 		statement->raw = raw;
-		statement->location = skip_blanks(text, raw->stmt_location, end);
+		statement->location = ar_revision_script_skip_blanks(text, raw->stmt_location, end);
 		statement->end = end;
 		statement->text = pnstrdup(&text[statement->location], end - statement->location);
 		if (is_set_config(raw->stmt))
@@ -125,7 +123,7 @@ parse_raw(const char *text)
 
 			edata->cursorpos = 0;
 			edata->internalquery = ar_revision_script_excerpt(text, location, &edata->internalpos);
-			edata->context = psprintf("line %d of the declared model", line_at(text, location));
+			edata->context = psprintf("line %d of the declared model", ar_revision_script_line(text, location));
 		}
 		ReThrowError(edata);
 	}
@@ -280,50 +278,6 @@ is_there_already(Node *stmt, const Stage *stage)
 }
 
 /*
- * The first place from "location" on that is neither blank nor comment.
- */
-static int
-skip_blanks(const char *text, int location, int end)
-{
-	while (location < end)
-	{
-		if (strchr(" \t\n\r\f\v", text[location]))
-			location++;
-		else if (text[location] == '-' && text[location + 1] == '-')
-			location += strcspn(&text[location], "\r\n");
-		else if (text[location] == '/' && text[location + 1] == '*')
-		{
-			int			depth = 0;
-
-			do
-			{
-				bool		opens = text[location] == '/' && text[location + 1] == '*';
-				bool		closes = text[location] == '*' && text[location + 1] == '/';
-
-				depth += opens - closes;
-				location += opens || closes ? 2 : 1;
-			} while (depth > 0 && location < end);
-		}
-		else
-			break;
-	}
-	return Min(location, end);
-}
-
-static int
-line_at(const char *text, int location)
-{
-	int			line = 1;
-
-	for (int i = 0; i < location; i++)
-	{
-		if (text[i] == '\n')
-			line++;
-	}
-	return line;
-}
-
-/*
  * Part of an ereport(): the error is at that byte of the declared text.
  */
 int
@@ -333,7 +287,7 @@ ar_autogenerate_errposition(const char *text, int location)
 
 	internalerrquery(ar_revision_script_excerpt(text, location, &position));
 	internalerrposition(position);
-	errcontext("line %d of the declared model", line_at(text, location));
+	errcontext("line %d of the declared model", ar_revision_script_line(text, location));
 	return 0;
 }
 
@@ -355,5 +309,5 @@ error_callback(void *arg)
 		internalerrquery(ar_revision_script_excerpt(running->text, location, &excerpt));
 		internalerrposition(excerpt);
 	}
-	errcontext("line %d of the declared model", line_at(running->text, location));
+	errcontext("line %d of the declared model", ar_revision_script_line(running->text, location));
 }

@@ -64,7 +64,6 @@ static int	find_savepoint(RunningScript *script, const char *name);
 static void end_savepoints(RunningScript *script, int keep, bool roll_back);
 static const char *without_catalog(const char *path);
 static void script_error_callback(void *arg);
-static int	line_at(const char *body, int location);
 
 /*
  * Execute one script in the current transaction.  An error in it carries the
@@ -365,7 +364,7 @@ script_error_callback(void *arg)
 	{
 		int			location = pg_mbcharcliplen(script->body, strlen(script->body), position - 1);
 
-		line = line_at(script->body, location);
+		line = ar_revision_script_line(script->body, location);
 		errposition(0);
 		internalerrquery(ar_revision_script_excerpt(script->body, location, &position));
 		internalerrposition(position);
@@ -380,17 +379,4 @@ script_error_callback(void *arg)
 				script->run->role);
 	errcontext("statement %d (line %d) of %s of revision \"%s\" in schema \"%s\"",
 			   script->number, line, direction, script->revision, script->run->schema);
-}
-
-static int
-line_at(const char *body, int location)
-{
-	int			line = 1;
-
-	for (int i = 0; i < location; i++)
-	{
-		if (body[i] == '\n')
-			line++;
-	}
-	return line;
 }

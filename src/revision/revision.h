@@ -268,6 +268,8 @@ extern bytea *ar_revision_script_checksum(const char *upgrade, const char *downg
 extern List *ar_revision_script_parse(const char *text, RevisionDirection direction,
 									  const char *revision);
 extern char *ar_revision_script_excerpt(const char *text, int location, int *position);
+extern int	ar_revision_script_skip_blanks(const char *text, int location, int end);
+extern int	ar_revision_script_line(const char *text, int location);
 
 /* revision_commit.c */
 extern const char *ar_revision_commit_need(Node *stmt, List *earlier);

@@ -31,7 +31,6 @@ static List *parse_raw(const char *text, RevisionDirection direction, const char
 static void improve_error(ErrorData *edata, const char *text, RevisionDirection direction,
 						  const char *revision);
 static int	copy_from_client(const char *text, int end);
-static int	skip_blanks(const char *text, int location, int end);
 static int	statement_end(const char *text, const RawStmt *raw, int text_length);
 static void check_allowed(const char *text, const ScriptStatement *statement,
 						  RevisionDirection direction, const char *revision);
@@ -67,7 +66,7 @@ ar_revision_script_parse(const char *text, RevisionDirection direction,
 		int			end = statement_end(text, raw, text_length);
 
 		CHECK_FOR_INTERRUPTS();
-		statement->location = skip_blanks(text, raw->stmt_location, end);
+		statement->location = ar_revision_script_skip_blanks(text, raw->stmt_location, end);
 		statement->length = end - statement->location;
 		while (counted < statement->location)
 		{
@@ -247,8 +246,8 @@ copy_from_client(const char *text, int end)
 /*
  * The first place from "location" on that is neither blank nor comment.
  */
-static int
-skip_blanks(const char *text, int location, int end)
+int
+ar_revision_script_skip_blanks(const char *text, int location, int end)
 {
 	while (location < end)
 	{
@@ -273,6 +272,22 @@ skip_blanks(const char *text, int location, int end)
 			break;
 	}
 	return Min(location, end);
+}
+
+/*
+ * The line, from 1, in which a byte of the text stands.
+ */
+int
+ar_revision_script_line(const char *text, int location)
+{
+	int			line = 1;
+
+	for (int i = 0; i < location; i++)
+	{
+		if (text[i] == '\n')
+			line++;
+	}
+	return line;
 }
 
 /*
