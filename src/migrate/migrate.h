@@ -288,10 +288,42 @@ extern MigrateSettlement ar_migrate_settle(const MigrateJob *job, Node *stmt);
 extern bool ar_migrate_settle_records_indexes(Node *stmt);
 extern bool ar_migrate_settle_blocks_others(Node *stmt);
 
-/* migrate_deploy.c */
-extern int64 ar_migrate_interval_ms(const Interval *interval, const char *name);
+/* The part of a script that runs in one transaction, or in a worker. */
+typedef struct MigratePortion
+{
+	int			first;			/* index of its first statement */
+	int			count;
+	bool		in_worker;
+}			MigratePortion;
+
+/* migrate_portion.c */
+extern List *ar_migrate_cut_script(List *statements);
 extern bool ar_migrate_needs_commit_before(const ScriptStatement *statement);
 extern bool ar_migrate_needs_commit_after(const ScriptStatement *statement);
+
+/* Waiting for something: how long so far, and what comes next. */
+typedef struct MigratePatience
+{
+	TimestampTz start;
+	double		rest_ms;
+	double		rest_most_ms;
+	int64		next_notice_ms;
+}			MigratePatience;
+
+/* migrate_patience.c */
+extern void ar_migrate_patience_begin(MigratePatience * patience, double rest_most_ms);
+extern int64 ar_migrate_patience_ms(const MigratePatience * patience);
+extern bool ar_migrate_patience_tells(MigratePatience * patience);
+extern void ar_migrate_patience_rest(MigratePatience * patience);
+
+/* migrate_budget.c */
+extern void ar_migrate_budget_set(int64 ms);
+extern void ar_migrate_budget_arm(void);
+extern void ar_migrate_budget_disarm(void);
+extern bool ar_migrate_budget_is_exceeded(void);
+
+/* migrate_deploy.c */
+extern int64 ar_migrate_interval_ms(const Interval *interval, const char *name);
 
 /* migrate_alembic.c */
 extern void ar_migrate_alembic_sync(Oid schema, List *rows);

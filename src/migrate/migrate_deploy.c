@@ -17,62 +17,41 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "common/compat.h"
+#include "common/hook.h"
 #include "common/permission.h"
-#include "common/pg_prng.h"
 #include "common/settings.h"
 #include "common/state_table.h"
 #include "common/subxact.h"
 #include "common/target_schema.h"
-#include "utils/json.h"
-#include "utils/jsonb.h"
-#include "utils/fmgrprotos.h"
-#include "common/hook.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "migrate/migrate.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "pgstat.h"
 #include "revision/revision.h"
-#include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
-#include "mb/pg_wchar.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-/* Between two attempts, in milliseconds; each time with a random half of it
- * more or less. */
-#define REST_FIRST_MS 10.0
+/* The longest rest between two attempts, and while waiting for another run, in
+ * milliseconds. */
 #define REST_MOST_MS 80.0
-
-/* While waiting for another run. */
 #define POLL_MOST_MS 500.0
-
-/* The first word about waiting, and when to dismiss an autovacuum. */
-#define NOTICE_FIRST_MS 1000
 
 /* How long an error may be in the job row. */
 #define JOB_ERROR_MAX 1000
-
-/* Waiting for something: how long so far, and what comes next. */
-typedef struct Patience
-{
-	TimestampTz start;
-	double		rest_ms;
-	double		rest_most_ms;
-	int64		next_notice_ms;
-} Patience;
 
 /* A run of the deploy door. */
 typedef struct Deploy
@@ -92,14 +71,6 @@ typedef struct Deploy
 	MemoryContext context;		/* lives as long as the run */
 	MemoryContext step_context; /* one step, or one look at the state */
 } Deploy;
-
-/* The part of a script that runs in one transaction, or in a worker. */
-typedef struct Portion
-{
-	int			first;			/* index of its first statement */
-	int			count;
-	bool		in_worker;
-} Portion;
 
 /* The revision at hand. */
 typedef struct Step
@@ -133,8 +104,8 @@ static void check_unchanged(const Deploy *deploy, const StoredScript *script, in
 static bool equal_bytes(const bytea *a, const bytea *b);
 static void check_cursor(Deploy *deploy, const Step *step);
 static bytea *checksum_of_first(const Step *step, int count);
-static void run_in_transaction(Deploy *deploy, Step *step, const Portion *portion, bool is_last);
-static ErrorData *try_portion(Deploy *deploy, Step *step, const Portion *portion, bool is_last);
+static void run_in_transaction(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last);
+static ErrorData *try_portion(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last);
 static void finish_step(Deploy *deploy, const Step *step, RevisionIndex r);
 static void add_result(Step *step, ScriptResult result);
 static void open_tables(Deploy *deploy);
@@ -148,7 +119,7 @@ static void run_in_worker(Deploy *deploy, const Step *step, int at);
 static void describe_place(const Deploy *deploy, const Step *step, int at, ErrorData *error);
 static ErrorData *try_worker(Deploy *deploy, const MigrateWorkerTask *task);
 static ErrorData *clean_up(Deploy *deploy, const MigrateWorkerTask *task, List *statements);
-static void insist(Deploy *deploy, const Step *step, Patience *patience, const MigrateLock *missed, ErrorData *error);
+static void insist(Deploy *deploy, const Step *step, MigratePatience * patience, const MigrateLock *missed, ErrorData *error);
 static ErrorData *error_of_missed_lock(const Deploy *deploy, const Step *step, const MigrateLock *missed);
 static void note_failure(Deploy *deploy, const ErrorData *error);
 static bool is_for_want_of_lock(const ErrorData *error);
@@ -157,24 +128,8 @@ static ErrorData *take_error(const Subxact *subxact);
 static void enter_script(const Deploy *deploy, const Step *step, int first, SettingsScope *scope);
 static void advance_cursor(Deploy *deploy, const Step *step, int count);
 static void forget_revision(MigrateJob *job);
-static void arm_budget(void);
-static void disarm_budget(void);
-static void exceed_budget(void);
-static List *cut_script(List *statements);
-static bool has_alter_table(const ScriptStatement *statement, AlterTableType what);
-static Portion *begin_portion(List **portions, int first, bool in_worker);
-static void begin_patience(Patience *patience, double rest_most_ms);
-static int64 waited_ms(const Patience *patience);
-static bool is_time_for_notice(Patience *patience);
-static void rest_in_step(Deploy *deploy, Patience *patience);
-static void rest(Patience *patience);
-static void sleep_a_little(Patience *patience);
+static void rest_in_step(Deploy *deploy, MigratePatience * patience);
 static void set_state(MigrateJob *job, MigrateJobState state);
-
-/* the statement budget */
-static TimeoutId budget_timeout = MAX_TIMEOUTS;
-static int64 budget_ms = 0;
-static volatile sig_atomic_t budget_exceeded = false;
 
 /*
  * SQL: algo_ref.deploy(target text, schema name, lock_wait interval,
@@ -205,7 +160,7 @@ Datum
 algo_ref_await(PG_FUNCTION_ARGS)
 {
 	Deploy		deploy = {AR_UPGRADE};
-	Patience	patience;
+	MigratePatience patience;
 	int64		timeout_ms;
 
 	check_can_commit(fcinfo, "algo_ref.await", NULL);
@@ -224,16 +179,17 @@ algo_ref_await(PG_FUNCTION_ARGS)
 							ar_revision_row_ids(deploy.schema_name, GetActiveSnapshot()));
 	PopActiveSnapshot();
 
-	begin_patience(&patience, POLL_MOST_MS);
+	ar_migrate_patience_begin(&patience, POLL_MOST_MS);
 	while (!is_at_target(&deploy))
 	{
-		if (timeout_ms >= 0 && waited_ms(&patience) >= timeout_ms)
+		if (timeout_ms >= 0 && ar_migrate_patience_ms(&patience) >= timeout_ms)
 			ereport(ERROR,
 					errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("schema \"%s\" has not reached \"%s\" in time",
 						   deploy.schema_name, deploy.target),
 					errhint("algo_ref.progress shows a deploy that is under way."));
-		rest(&patience);
+		SPI_commit();
+		ar_migrate_patience_rest(&patience);
 	}
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -357,10 +313,10 @@ ar_migrate_interval_ms(const Interval *interval, const char *name)
 static bool
 claim(Deploy *deploy)
 {
-	Patience	patience;
+	MigratePatience patience;
 	MigrateJob *seen = NULL;
 
-	begin_patience(&patience, POLL_MOST_MS);
+	ar_migrate_patience_begin(&patience, POLL_MOST_MS);
 	for (;;)
 	{
 		MigrateJob *job;
@@ -382,17 +338,18 @@ claim(Deploy *deploy)
 		if (job && (seen == NULL || job->state == AR_JOB_IN_WORKER || has_moved(seen, job)))
 			patience.start = GetCurrentTimestamp();
 		seen = job;
-		if (is_time_for_notice(&patience))
+		if (ar_migrate_patience_tells(&patience))
 			ereport(NOTICE,
 					errmsg("waiting for another run in schema \"%s\"", deploy->schema_name),
 					errdetail("It is run by %s.", ar_migrate_job_lock_holder(deploy->schema)));
-		if (waited_ms(&patience) > deploy->lock_budget_ms)
+		if (ar_migrate_patience_ms(&patience) > deploy->lock_budget_ms)
 			ereport(ERROR,
 					errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg("another run in schema \"%s\" does not end", deploy->schema_name),
 					errdetail("It is run by %s.", ar_migrate_job_lock_holder(deploy->schema)));
 		PopActiveSnapshot();
-		rest(&patience);
+		SPI_commit();
+		ar_migrate_patience_rest(&patience);
 	}
 	return true;
 }
@@ -404,21 +361,22 @@ claim(Deploy *deploy)
 static void
 take_over(Deploy *deploy)
 {
-	Patience	patience;
+	MigratePatience patience;
 	MigrateJob *old;
 	MigrateJob *job;
 	MemoryContext context;
 
-	begin_patience(&patience, REST_MOST_MS);
+	ar_migrate_patience_begin(&patience, REST_MOST_MS);
 	while (!ar_migrate_job_try_worker_lock(deploy->schema))
 	{
-		if (waited_ms(&patience) > deploy->lock_budget_ms)
+		if (ar_migrate_patience_ms(&patience) > deploy->lock_budget_ms)
 			ereport(ERROR,
 					errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg("a worker of an earlier run in schema \"%s\" does not end",
 						   deploy->schema_name),
 					errdetail("It is %s.", ar_migrate_job_lock_holder(deploy->schema)));
-		rest(&patience);
+		SPI_commit();
+		ar_migrate_patience_rest(&patience);
 	}
 
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -429,7 +387,7 @@ take_over(Deploy *deploy)
 	deploy->run->direction = deploy->direction;
 	deploy->run->target = deploy->target;
 	deploy->run->commits = true;
-	deploy->run->before_statement = arm_budget;
+	deploy->run->before_statement = ar_migrate_budget_arm;
 	old = ar_migrate_job_read(deploy->schema_name);
 	job = palloc0(sizeof(MigrateJob));
 	if (old)
@@ -580,10 +538,10 @@ run_step(Deploy *deploy)
 	check_cursor(deploy, &step);
 	ar_migrate_run_announce(run, r);
 
-	portions = cut_script(step.statements);
+	portions = ar_migrate_cut_script(step.statements);
 	foreach(cell, portions)
 	{
-		Portion    *portion = lfirst(cell);
+		MigratePortion *portion = lfirst(cell);
 		bool		is_last = lnext(portions, cell) == NULL;
 
 		if (is_last)
@@ -680,11 +638,11 @@ checksum_of_first(const Step *step, int count)
  * Statements in one transaction, tried until they get their locks.
  */
 static void
-run_in_transaction(Deploy *deploy, Step *step, const Portion *portion, bool is_last)
+run_in_transaction(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last)
 {
-	Portion		rest_of_it = *portion;
+	MigratePortion rest_of_it = *portion;
 	List	   *statements;
-	Patience	patience;
+	MigratePatience patience;
 
 	rest_of_it.first = Max(portion->first, deploy->job->statement);
 	rest_of_it.count -= rest_of_it.first - portion->first;
@@ -692,7 +650,7 @@ run_in_transaction(Deploy *deploy, Step *step, const Portion *portion, bool is_l
 											  rest_of_it.first + rest_of_it.count),
 								rest_of_it.first);
 
-	begin_patience(&patience, REST_MOST_MS);
+	ar_migrate_patience_begin(&patience, REST_MOST_MS);
 	for (;;)
 	{
 		const MigrateLock *missed;
@@ -719,7 +677,7 @@ run_in_transaction(Deploy *deploy, Step *step, const Portion *portion, bool is_l
  * One attempt, in a subtransaction.  Returns the error that undid it, or NULL.
  */
 static ErrorData *
-try_portion(Deploy *deploy, Step *step, const Portion *portion, bool is_last)
+try_portion(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last)
 {
 	MigrationRun *run = deploy->run;
 	MigrateJob *job = deploy->job;
@@ -737,7 +695,7 @@ try_portion(Deploy *deploy, Step *step, const Portion *portion, bool is_last)
 		ar_migrate_run_set_on(true);
 		ar_migrate_watch_begin();
 		ar_migrate_deferred_begin();
-		budget_ms = deploy->statement_budget_ms;
+		ar_migrate_budget_set(deploy->statement_budget_ms);
 		(void) set_config_option("lock_timeout", timeout, PGC_USERSET, PGC_S_SESSION,
 								 GUC_ACTION_SAVE, true, 0, false);
 		open_tables(deploy);
@@ -745,7 +703,7 @@ try_portion(Deploy *deploy, Step *step, const Portion *portion, bool is_last)
 			ar_migrate_run_hooks(run, AR_HOOK_BEFORE_STEP, job->step);
 		add_result(step, ar_migrate_script_execute_portion(run, step->script->revision, step->text,
 														   portion->first, portion->count));
-		disarm_budget();
+		ar_migrate_budget_disarm();
 		if (is_last)
 			finish_step(deploy, step, r);
 		else
@@ -923,12 +881,12 @@ run_in_worker(Deploy *deploy, const Step *step, int at)
 	Node	   *stmt = statement->raw->stmt;
 	MigrateJob *job = deploy->job;
 	MigrateWorkerTask task = {0};
-	Patience	patience;
+	MigratePatience patience;
 	bool		succeeded = false;
 
 	task.schema = deploy->schema_name;
 	task.run = job->run;
-	begin_patience(&patience, REST_MOST_MS);
+	ar_migrate_patience_begin(&patience, REST_MOST_MS);
 	for (;;)
 	{
 		MigrateSettlement settlement;
@@ -1078,10 +1036,10 @@ clean_up(Deploy *deploy, const MigrateWorkerTask *task, List *statements)
  * it is to be made again; otherwise notes the failure and raises an error.
  */
 static void
-insist(Deploy *deploy, const Step *step, Patience *patience, const MigrateLock *missed,
+insist(Deploy *deploy, const Step *step, MigratePatience * patience, const MigrateLock *missed,
 	   ErrorData *error)
 {
-	bool		out_of_patience = waited_ms(patience) > deploy->lock_budget_ms;
+	bool		out_of_patience = ar_migrate_patience_ms(patience) > deploy->lock_budget_ms;
 
 	if (error && (out_of_patience || !is_for_want_of_lock(error)))
 	{
@@ -1094,12 +1052,12 @@ insist(Deploy *deploy, const Step *step, Patience *patience, const MigrateLock *
 		note_failure(deploy, error);
 		ThrowErrorData(error);
 	}
-	if (missed && waited_ms(patience) > DeadlockTimeout)
+	if (missed && ar_migrate_patience_ms(patience) > DeadlockTimeout)
 		ar_migrate_lock_dismiss_autovacuum(missed);
-	if (!is_time_for_notice(patience))
+	if (!ar_migrate_patience_tells(patience))
 		return;
 	if (missed)
-		ar_migrate_lock_report(missed, waited_ms(patience));
+		ar_migrate_lock_report(missed, ar_migrate_patience_ms(patience));
 	else
 		ereport(NOTICE,
 				errmsg("revision \"%s\" waits for a lock that could not be foreseen",
@@ -1144,7 +1102,7 @@ note_failure(Deploy *deploy, const ErrorData *error)
 	set_state(job, AR_JOB_FAILED);
 	ar_migrate_job_write(job);
 	open_tables(deploy);
-	log_end(deploy, job, error->sqlerrcode == ERRCODE_QUERY_CANCELED && !budget_exceeded ?
+	log_end(deploy, job, error->sqlerrcode == ERRCODE_QUERY_CANCELED && !ar_migrate_budget_is_exceeded() ?
 			"cancelled" : "failed", error);
 	close_tables(deploy);
 	PopActiveSnapshot();
@@ -1185,8 +1143,8 @@ take_error(const Subxact *subxact)
 	MemoryContextSwitchTo(subxact->context);
 	error = CopyErrorData();
 	FlushErrorState();
-	disarm_budget();
-	if (budget_exceeded && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+	ar_migrate_budget_disarm();
+	if (ar_migrate_budget_is_exceeded() && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		error->message = pstrdup("canceling statement because it exceeded the statement budget");
 	return error;
 }
@@ -1257,165 +1215,10 @@ forget_revision(MigrateJob *job)
 }
 
 /*
- * The statement budget: a timer that cancels as a user would.
- */
-static void
-arm_budget(void)
-{
-	budget_exceeded = false;
-	if (budget_ms == 0)
-		return;
-	if (budget_timeout == MAX_TIMEOUTS)
-		budget_timeout = RegisterTimeout(USER_TIMEOUT, exceed_budget);
-	enable_timeout_after(budget_timeout, (int) budget_ms);
-}
-
-static void
-disarm_budget(void)
-{
-	if (budget_timeout != MAX_TIMEOUTS)
-		disable_timeout(budget_timeout, false);
-}
-
-static void
-exceed_budget(void)
-{
-	budget_exceeded = true;
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
-}
-
-/*
- * Where commits have to come: before and after a statement that refuses a
- * transaction, and between a new label of an enumerated type and what may use
- * it.  And where they do good: the validation of a constraint that the script
- * has added as not valid reads the table under a weak lock, so the strong ones
- * of what is around it must not be held meanwhile.  The last portion, possibly empty, is always one in a transaction: it
- * changes the state.
- */
-static List *
-cut_script(List *statements)
-{
-	List	   *portions = NIL;
-	Portion    *portion = begin_portion(&portions, 0, false);
-	bool		has_unproved = false;
-	ListCell   *cell;
-
-	foreach(cell, statements)
-	{
-		ScriptStatement *statement = lfirst(cell);
-		int			at = foreach_current_index(cell);
-		bool		validates = has_unproved && has_alter_table(statement, AT_ValidateConstraint);
-
-		has_unproved |= has_alter_table(statement, AT_AddConstraint);
-
-		if (ar_migrate_needs_commit_before(statement))
-		{
-			if (portion->count == 0)
-				portions = list_delete_last(portions);
-			begin_portion(&portions, at, true)->count = 1;
-			portion = begin_portion(&portions, at + 1, false);
-			continue;
-		}
-		if (portion->count > 0 &&
-			((ar_migrate_needs_commit_after(list_nth(statements, at - 1)) &&
-			  !ar_migrate_needs_commit_after(statement)) || validates))
-			portion = begin_portion(&portions, at, false);
-		portion->count++;
-		if (validates && lnext(statements, cell))
-			portion = begin_portion(&portions, at + 1, false);
-	}
-	return portions;
-}
-
-/*
- * Does the statement validate a constraint, or add one that is not valid?
- */
-static bool
-has_alter_table(const ScriptStatement *statement, AlterTableType what)
-{
-	AlterTableStmt *stmt = (AlterTableStmt *) statement->raw->stmt;
-	ListCell   *cell;
-
-	if (!IsA(stmt, AlterTableStmt))
-		return false;
-	foreach(cell, stmt->cmds)
-	{
-		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-
-		if (command->subtype == what &&
-			(what != AT_AddConstraint || castNode(Constraint, command->def)->skip_validation))
-			return true;
-	}
-	return false;
-}
-
-static Portion *
-begin_portion(List **portions, int first, bool in_worker)
-{
-	Portion    *portion = palloc0(sizeof(Portion));
-
-	portion->first = first;
-	portion->in_worker = in_worker;
-	*portions = lappend(*portions, portion);
-	return portion;
-}
-
-/*
- * Does the statement refuse a transaction?
- */
-bool
-ar_migrate_needs_commit_before(const ScriptStatement *statement)
-{
-	return statement->needs_commit != NULL;
-}
-
-/*
- * Can what the statement does be used only after a commit?
- */
-bool
-ar_migrate_needs_commit_after(const ScriptStatement *statement)
-{
-	AlterEnumStmt *stmt = (AlterEnumStmt *) statement->raw->stmt;
-
-	return IsA(stmt, AlterEnumStmt) && stmt->oldVal == NULL;
-}
-
-static void
-begin_patience(Patience *patience, double rest_most_ms)
-{
-	patience->start = GetCurrentTimestamp();
-	patience->rest_ms = REST_FIRST_MS;
-	patience->rest_most_ms = rest_most_ms;
-	patience->next_notice_ms = NOTICE_FIRST_MS;
-}
-
-static int64
-waited_ms(const Patience *patience)
-{
-	return (GetCurrentTimestamp() - patience->start) / 1000;
-}
-
-/*
- * Rarely, and ever more so.
- */
-static bool
-is_time_for_notice(Patience *patience)
-{
-	int64		waited = waited_ms(patience);
-
-	if (waited < patience->next_notice_ms)
-		return false;
-	patience->next_notice_ms = waited * 2;
-	return true;
-}
-
-/*
  * Rest between two attempts.  That it was cancelled is noted.
  */
 static void
-rest_in_step(Deploy *deploy, Patience *patience)
+rest_in_step(Deploy *deploy, MigratePatience * patience)
 {
 	ErrorData  *volatile error = NULL;
 	Subxact		subxact;
@@ -1424,7 +1227,7 @@ rest_in_step(Deploy *deploy, Patience *patience)
 	ar_subxact_begin(&subxact, NULL);
 	PG_TRY();
 	{
-		sleep_a_little(patience);
+		ar_migrate_patience_rest(patience);
 		ar_subxact_release(&subxact);
 	}
 	PG_CATCH();
@@ -1439,29 +1242,6 @@ rest_in_step(Deploy *deploy, Patience *patience)
 		note_failure(deploy, error);
 		ReThrowError(error);
 	}
-}
-
-static void
-rest(Patience *patience)
-{
-	SPI_commit();
-	sleep_a_little(patience);
-}
-
-/*
- * Sleep, with nothing in hand that somebody could wait for.
- */
-static void
-sleep_a_little(Patience *patience)
-{
-	double		ms = patience->rest_ms * (0.5 + pg_prng_double(&pg_global_prng_state));
-
-	patience->rest_ms = Min(patience->rest_ms * 1.5, patience->rest_most_ms);
-	InvalidateCatalogSnapshot();
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 (long) ceil(ms), PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
 }
 
 static void
