@@ -294,7 +294,7 @@ typedef struct MigratePortion
 	int			first;			/* index of its first statement */
 	int			count;
 	bool		in_worker;
-}			MigratePortion;
+} MigratePortion;
 
 /* migrate_portion.c */
 extern List *ar_migrate_cut_script(List *statements);
@@ -308,13 +308,13 @@ typedef struct MigratePatience
 	double		rest_ms;
 	double		rest_most_ms;
 	int64		next_notice_ms;
-}			MigratePatience;
+} MigratePatience;
 
 /* migrate_patience.c */
-extern void ar_migrate_patience_begin(MigratePatience * patience, double rest_most_ms);
-extern int64 ar_migrate_patience_ms(const MigratePatience * patience);
-extern bool ar_migrate_patience_tells(MigratePatience * patience);
-extern void ar_migrate_patience_rest(MigratePatience * patience);
+extern void ar_migrate_patience_begin(MigratePatience *patience, double rest_most_ms);
+extern int64 ar_migrate_patience_ms(const MigratePatience *patience);
+extern bool ar_migrate_patience_tells(MigratePatience *patience);
+extern void ar_migrate_patience_rest(MigratePatience *patience);
 
 /* migrate_budget.c */
 extern void ar_migrate_budget_set(int64 ms);

@@ -104,8 +104,8 @@ static void check_unchanged(const Deploy *deploy, const StoredScript *script, in
 static bool equal_bytes(const bytea *a, const bytea *b);
 static void check_cursor(Deploy *deploy, const Step *step);
 static bytea *checksum_of_first(const Step *step, int count);
-static void run_in_transaction(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last);
-static ErrorData *try_portion(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last);
+static void run_in_transaction(Deploy *deploy, Step *step, const MigratePortion *portion, bool is_last);
+static ErrorData *try_portion(Deploy *deploy, Step *step, const MigratePortion *portion, bool is_last);
 static void finish_step(Deploy *deploy, const Step *step, RevisionIndex r);
 static void add_result(Step *step, ScriptResult result);
 static void open_tables(Deploy *deploy);
@@ -119,7 +119,7 @@ static void run_in_worker(Deploy *deploy, const Step *step, int at);
 static void describe_place(const Deploy *deploy, const Step *step, int at, ErrorData *error);
 static ErrorData *try_worker(Deploy *deploy, const MigrateWorkerTask *task);
 static ErrorData *clean_up(Deploy *deploy, const MigrateWorkerTask *task, List *statements);
-static void insist(Deploy *deploy, const Step *step, MigratePatience * patience, const MigrateLock *missed, ErrorData *error);
+static void insist(Deploy *deploy, const Step *step, MigratePatience *patience, const MigrateLock *missed, ErrorData *error);
 static ErrorData *error_of_missed_lock(const Deploy *deploy, const Step *step, const MigrateLock *missed);
 static void note_failure(Deploy *deploy, const ErrorData *error);
 static bool is_for_want_of_lock(const ErrorData *error);
@@ -128,7 +128,7 @@ static ErrorData *take_error(const Subxact *subxact);
 static void enter_script(const Deploy *deploy, const Step *step, int first, SettingsScope *scope);
 static void advance_cursor(Deploy *deploy, const Step *step, int count);
 static void forget_revision(MigrateJob *job);
-static void rest_in_step(Deploy *deploy, MigratePatience * patience);
+static void rest_in_step(Deploy *deploy, MigratePatience *patience);
 static void set_state(MigrateJob *job, MigrateJobState state);
 
 /*
@@ -638,7 +638,7 @@ checksum_of_first(const Step *step, int count)
  * Statements in one transaction, tried until they get their locks.
  */
 static void
-run_in_transaction(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last)
+run_in_transaction(Deploy *deploy, Step *step, const MigratePortion *portion, bool is_last)
 {
 	MigratePortion rest_of_it = *portion;
 	List	   *statements;
@@ -677,7 +677,7 @@ run_in_transaction(Deploy *deploy, Step *step, const MigratePortion * portion, b
  * One attempt, in a subtransaction.  Returns the error that undid it, or NULL.
  */
 static ErrorData *
-try_portion(Deploy *deploy, Step *step, const MigratePortion * portion, bool is_last)
+try_portion(Deploy *deploy, Step *step, const MigratePortion *portion, bool is_last)
 {
 	MigrationRun *run = deploy->run;
 	MigrateJob *job = deploy->job;
@@ -1036,7 +1036,7 @@ clean_up(Deploy *deploy, const MigrateWorkerTask *task, List *statements)
  * it is to be made again; otherwise notes the failure and raises an error.
  */
 static void
-insist(Deploy *deploy, const Step *step, MigratePatience * patience, const MigrateLock *missed,
+insist(Deploy *deploy, const Step *step, MigratePatience *patience, const MigrateLock *missed,
 	   ErrorData *error)
 {
 	bool		out_of_patience = ar_migrate_patience_ms(patience) > deploy->lock_budget_ms;
@@ -1218,7 +1218,7 @@ forget_revision(MigrateJob *job)
  * Rest between two attempts.  That it was cancelled is noted.
  */
 static void
-rest_in_step(Deploy *deploy, MigratePatience * patience)
+rest_in_step(Deploy *deploy, MigratePatience *patience)
 {
 	ErrorData  *volatile error = NULL;
 	Subxact		subxact;

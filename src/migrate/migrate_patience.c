@@ -23,7 +23,7 @@
  * Begin to wait, with rests of up to "rest_most_ms" milliseconds.
  */
 void
-ar_migrate_patience_begin(MigratePatience * patience, double rest_most_ms)
+ar_migrate_patience_begin(MigratePatience *patience, double rest_most_ms)
 {
 	patience->start = GetCurrentTimestamp();
 	patience->rest_ms = REST_FIRST_MS;
@@ -35,7 +35,7 @@ ar_migrate_patience_begin(MigratePatience * patience, double rest_most_ms)
  * How long it has been, in milliseconds.
  */
 int64
-ar_migrate_patience_ms(const MigratePatience * patience)
+ar_migrate_patience_ms(const MigratePatience *patience)
 {
 	return (GetCurrentTimestamp() - patience->start) / 1000;
 }
@@ -44,7 +44,7 @@ ar_migrate_patience_ms(const MigratePatience * patience)
  * Is it time to say that one waits?  Rarely, and ever more so.
  */
 bool
-ar_migrate_patience_tells(MigratePatience * patience)
+ar_migrate_patience_tells(MigratePatience *patience)
 {
 	int64		waited = ar_migrate_patience_ms(patience);
 
@@ -59,7 +59,7 @@ ar_migrate_patience_tells(MigratePatience * patience)
  * committed.
  */
 void
-ar_migrate_patience_rest(MigratePatience * patience)
+ar_migrate_patience_rest(MigratePatience *patience)
 {
 	double		ms = patience->rest_ms * (0.5 + pg_prng_double(&pg_global_prng_state));
 

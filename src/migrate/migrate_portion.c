@@ -8,7 +8,7 @@
 #include "nodes/pg_list.h"
 
 static bool has_alter_table(const ScriptStatement *statement, AlterTableType what);
-static MigratePortion * begin_portion(List **portions, int first, bool in_worker);
+static MigratePortion *begin_portion(List **portions, int first, bool in_worker);
 
 /*
  * Where commits have to come: before and after a statement that refuses a
