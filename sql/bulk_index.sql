@@ -164,6 +164,16 @@ SELECT algo_ref.bulk_insert_query('later', 'SELECT n AS key, n AS place, ''note 
 SELECT key, place, span, note FROM later ORDER BY key;
 SELECT indexes_agree('later');
 
+-- an empty range is refused at once, where there are keys without overlaps
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 180000 THEN
+    EXECUTE 'CREATE TABLE period (room int4range, span int4range, PRIMARY KEY (room, span WITHOUT OVERLAPS) DEFERRABLE INITIALLY DEFERRED)';
+    PERFORM algo_ref.bulk_insert_query('period', 'SELECT int4range ''[1,2)'' AS room, int4range ''empty'' AS span');
+    RAISE 'it was let in';
+  END IF;
+EXCEPTION WHEN check_violation THEN NULL;
+END $$;
+
 --
 -- Expressions and comparisons that fail
 --

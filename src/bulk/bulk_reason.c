@@ -10,6 +10,7 @@
 #include "access/relation.h"
 #include "bulk/bulk.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
@@ -23,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 static const char *kind_reason(Relation relation);
@@ -30,6 +32,7 @@ static const char *trigger_reason(const TriggerDesc *triggers);
 static bool has_visible_after_trigger(const TriggerDesc *triggers);
 static const char *check_reason(Relation relation);
 static const char *domain_reason(Relation relation);
+static const char *index_reason(Relation relation);
 static const char *partition_reason(Relation target);
 static bool has_insert_rule(Relation relation);
 static bool is_volatile_function(Oid function, void *context);
@@ -56,6 +59,7 @@ ar_bulk_reasons(Relation target)
 	reasons = add_reason(reasons, trigger_reason(target->trigdesc));
 	reasons = add_reason(reasons, check_reason(target));
 	reasons = add_reason(reasons, domain_reason(target));
+	reasons = add_reason(reasons, index_reason(target));
 	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		reasons = add_reason(reasons, partition_reason(target));
 	return reasons;
@@ -97,6 +101,8 @@ ar_bulk_reason_partition(Relation partition)
 		reason = "it has triggers AFTER INSERT FOR EACH ROW";
 	if (reason == NULL)
 		reason = check_reason(partition);
+	if (reason == NULL)
+		reason = index_reason(partition);
 	return reason;
 }
 
@@ -198,6 +204,33 @@ domain_reason(Relation relation)
 				return psprintf("constraint \"%s\" of the domain of its column \"%s\" is volatile",
 								constraint->name, NameStr(attribute->attname));
 		}
+	}
+	return NULL;
+}
+
+/*
+ * Of a key WITHOUT OVERLAPS, which is both unique and an exclusion constraint,
+ * INSERT refuses empty ranges at once, even if its conflicts can wait.
+ */
+static const char *
+index_reason(Relation relation)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(relation))
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Form_pg_index form;
+		bool		waits;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		waits = form->indisunique && form->indisexclusion && !form->indimmediate;
+		ReleaseSysCache(tuple);
+		if (waits)
+			return psprintf("its key \"%s\" without overlaps is deferrable",
+							get_rel_name(lfirst_oid(cell)));
 	}
 	return NULL;
 }
