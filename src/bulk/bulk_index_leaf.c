@@ -393,6 +393,8 @@ fill_left(BulkLeaf *leaf, IndexTuple high_key, Page left)
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
 
 	_bt_pageinit(left, BLCKSZ);
+	/* it says whether recovery has the whole page already */
+	PageSetLSN(left, PageGetLSN(page));
 	memcpy(BTPageGetOpaque(left), BTPageGetOpaque(page), sizeof(BTPageOpaqueData));
 	add_item(leaf, left, high_key, P_HIKEY);
 	for (OffsetNumber offset = P_HIKEY; offset <= last; offset++)

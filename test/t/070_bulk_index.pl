@@ -146,6 +146,16 @@ is(load(6000, $small), 6000, 'the same keys again');
 indexes_are_right('dead entries');
 standby_is_right('dead entries');
 
+# a leaf behind the last is logged once: the one before it is known to recovery
+my $appended = $primary->safe_psql('postgres', q{
+	CREATE TABLE rising (id bigint PRIMARY KEY);
+	SET wal_consistency_checking = '';
+	SELECT algo_ref.bulk_insert_query('rising', 'SELECT generate_series(1, 2000)::bigint AS id');
+	EXPLAIN (ANALYZE, WAL, COSTS OFF, TIMING OFF, SUMMARY OFF)
+		SELECT algo_ref.bulk_insert_query('rising', 'SELECT generate_series(2001, 22000)::bigint AS id')});
+my ($images) = $appended =~ /fpi=(\d+)/;
+cmp_ok($images // 0, '<', 10, 'whole pages of 54 leaves in the log');
+
 # what is taken is refused, and every row before it is gone
 my $taken = $next - 1 - int(rand(100));
 my $rows = $primary->safe_psql('postgres', 'SELECT count(*) FROM item');
