@@ -79,7 +79,7 @@ static bool append_leaf(BulkLeaf *leaf, const BulkEntry *entries, Size count, Si
 static void fill_left(BulkLeaf *leaf, IndexTuple high_key, Page left);
 static void split_at_end(BulkLeaf *leaf, IndexTuple high_key, Page left);
 static void change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count);
-static bool has_hints(BTPageOpaque opaque);
+static bool has_hints(BulkLeaf *leaf);
 static void log_entries(BulkLeaf *leaf, const BulkEntry *entries, Size count);
 static void log_page(BulkLeaf *leaf);
 static void log_difference(BulkLeaf *leaf);
@@ -464,7 +464,7 @@ change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
 	}
 	else if (count <= AR_BULK_LEAF_FEW)
 		log_entries(leaf, entries, count);
-	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !has_hints(leaf->opaque) &&
+	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !has_hints(leaf) &&
 			 !XLogCheckBufferNeedsBackup(leaf->buffer))
 		log_difference(leaf);
 	else
@@ -473,14 +473,25 @@ change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
 
 /*
  * Is there what no record has, so that the page may not be as recovery knows
- * it?  Dead items are only marked, and so are pages that were split during a
- * vacuum.  A difference does not need it, but whoever compares the pages
+ * it?  Dead items are only marked, not always with a flag of the page, and so
+ * are pages that were split during a vacuum, and those before them.  A
+ * difference does not need it, but whoever compares the pages
  * (wal_consistency_checking) would find it.
  */
 static bool
-has_hints(BTPageOpaque opaque)
+has_hints(BulkLeaf *leaf)
 {
-	return P_HAS_GARBAGE(opaque) || opaque->btpo_cycleid != 0;
+	BTPageOpaque opaque = leaf->opaque;
+	OffsetNumber last = PageGetMaxOffsetNumber(leaf->page);
+
+	if ((opaque->btpo_flags & (BTP_HAS_GARBAGE | BTP_SPLIT_END)) != 0 || opaque->btpo_cycleid != 0)
+		return true;
+	for (OffsetNumber offset = P_FIRSTDATAKEY(opaque); offset <= last; offset++)
+	{
+		if (ItemIdIsDead(PageGetItemId(leaf->page, offset)))
+			return true;
+	}
+	return false;
 }
 
 /*

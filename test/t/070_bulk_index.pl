@@ -30,6 +30,7 @@ $primary->start;
 $primary->safe_psql('postgres', q{
 	CREATE EXTENSION algo_ref;
 	CREATE EXTENSION amcheck;
+	CREATE EXTENSION pageinspect;
 
 	-- Keys that come in order, at random, again and again, and not at all.
 	CREATE TABLE item (
@@ -155,6 +156,44 @@ my $appended = $primary->safe_psql('postgres', q{
 		SELECT algo_ref.bulk_insert_query('rising', 'SELECT generate_series(2001, 22000)::bigint AS id')});
 my ($images) = $appended =~ /fpi=(\d+)/;
 cmp_ok($images // 0, '<', 10, 'whole pages of 54 leaves in the log');
+
+# a page that was split while its right sibling was marked by a vacuum is marked
+# itself, of which nothing is logged
+$primary->safe_psql('postgres', q{
+	CREATE TABLE marked (key text COLLATE "C");
+	CREATE FUNCTION key(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lpad(n::text, 200, '0') $$;
+	INSERT INTO marked SELECT key(n * 1000) FROM generate_series(1, 1000) AS n;
+	CREATE INDEX ON marked (key);
+	DELETE FROM marked WHERE key > key(990000)});
+# it waits for the cursor in front of the fourth leaf, while the second is split
+my $vacuum = start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres'), '-c', q{
+	DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') LOOP PERFORM pg_sleep(0.1); END LOOP; END $$},
+		'-c', 'VACUUM (INDEX_CLEANUP ON) marked' ], '<', \undef);
+$primary->safe_psql('postgres', q{
+	SET enable_seqscan = off;
+	SET enable_bitmapscan = off;
+	BEGIN;
+	DECLARE reader CURSOR FOR SELECT key FROM marked ORDER BY key;
+	MOVE 120 FROM reader;
+	SELECT pg_advisory_lock(70);
+	DO $$ BEGIN
+		WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'BufferPin') LOOP
+			PERFORM pg_sleep(0.1);
+			PERFORM pg_stat_clear_snapshot();
+		END LOOP;
+	END $$;
+	INSERT INTO marked SELECT key(n * 1000 + 500) FROM generate_series(40, 60) AS n;
+	COMMIT});
+finish($vacuum);
+$primary->safe_psql('postgres', 'INSERT INTO marked SELECT key(n * 1000 + 500) FROM generate_series(1, 10) AS n');
+is($primary->safe_psql('postgres', q{
+	SELECT count(*) > 0 FROM generate_series(1, pg_relation_size('marked_key_idx') / 8192 - 1) AS block,
+		bt_page_stats('marked_key_idx', block::int)
+	WHERE btpo_flags & 32 <> 0 AND free_size > 3000}), 't', 'a leaf is marked, and has room');
+is($primary->safe_psql('postgres', q{
+	SELECT algo_ref.bulk_insert_query('marked', 'SELECT key(n * 1000 + 1) AS key FROM generate_series(20, 30) AS n')}), 11,
+	'into that leaf');
+standby_is_right('a marked leaf');
 
 # what is taken is refused, and every row before it is gone
 my $taken = $next - 1 - int(rand(100));
