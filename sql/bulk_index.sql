@@ -196,6 +196,21 @@ SELECT algo_ref.bulk_insert_query('fails', 'SELECT n AS id, 1 AS part FROM gener
 SELECT algo_ref.bulk_insert_query('fails', 'SELECT 13 AS id, 1 AS part');
 SELECT algo_ref.bulk_insert_query('fails', 'SELECT n AS id, 1 AS part FROM generate_series(14, 20) AS n');
 SELECT count(*) FROM fails;
+-- the row is that of the entry at work, also of one among others; where rows are compared with each other, it is none
+CREATE FUNCTION picky_compare(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+  IF least(a, b) = 13 AND greatest(a, b) = 50 THEN
+    RAISE EXCEPTION '13 is not for 50';
+  END IF;
+  RETURN CASE WHEN a < b THEN -1 WHEN a > b THEN 1 ELSE 0 END;
+END $$;
+CREATE OPERATOR CLASS picky FOR TYPE int USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+  FUNCTION 1 picky_compare(int, int);
+CREATE TABLE picks (id int);
+CREATE INDEX ON picks (id picky);
+SELECT algo_ref.bulk_insert_query('picks', 'SELECT unnest(''{0,50,13,100}''::int[]) AS id');
+INSERT INTO picks VALUES (0), (50), (100);
+SELECT algo_ref.bulk_insert_query('picks', 'SELECT n AS id FROM generate_series(11, 14) AS n');
 -- what a key may not be
 CREATE TABLE wide (id int PRIMARY KEY, value text COLLATE "C");
 CREATE INDEX ON wide (value);

@@ -303,7 +303,7 @@ typedef enum BulkLeafEnd
 	AR_BULK_LEAF_METHOD			/* the entry is one for the access method */
 } BulkLeafEnd;
 
-extern BulkLeaf *ar_bulk_leaf_begin(Relation index, Relation heap);
+extern BulkLeaf *ar_bulk_leaf_begin(Relation index, Relation heap, ItemPointer tid);
 extern BulkLeafEnd ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries, Size count,
 									   Size *placed);
 

@@ -184,7 +184,7 @@ open_index(BulkIndexes *indexes, BulkIndex *index, Relation rel, IndexInfo *info
 		index->order = ar_bulk_index_order(rel);
 		index->fixed_size = fixed_size(RelationGetDescr(rel));
 		if (leaf_runs)
-			index->leaf = ar_bulk_leaf_begin(rel, indexes->rel->ri_RelationDesc);
+			index->leaf = ar_bulk_leaf_begin(rel, indexes->rel->ri_RelationDesc, &indexes->tid);
 	}
 }
 
@@ -504,6 +504,7 @@ ar_bulk_index_flush(BulkIndexes *indexes)
 
 	error_context_stack = &callback;
 	indexes->row = 0;
+	ItemPointerSetInvalid(&indexes->tid);
 	for (int i = 0; i < indexes->count; i++)
 	{
 		BulkIndex  *index = &indexes->indexes[i];
@@ -544,17 +545,18 @@ insert_entries(BulkIndexes *indexes, BulkIndex *index, BulkEntry *entries, Size 
 	for (Size i = 0; i < count;)
 	{
 		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(indexes->entry);
 		if (index->leaf != NULL)
 		{
-			indexes->tid = entries[i].tuple->t_tid;
 			end = ar_bulk_leaf_insert(index->leaf, entries + i, count - i, &placed);
 			i += placed;
 			if (end != AR_BULK_LEAF_METHOD)
 				continue;
 		}
 		insert_entry(indexes, index, entries[i++].tuple);
-		MemoryContextReset(indexes->entry);
 	}
+	/* what comes next is about no row */
+	ItemPointerSetInvalid(&indexes->tid);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -52,6 +52,8 @@ struct BulkLeaf
 	Relation	index;
 	Relation	heap;
 	bool		is_unique;
+	ItemPointer tid;			/* where the caller wants the place of the row
+								 * at work */
 	BTScanInsert key;			/* NULL: not made yet */
 	Size		kept_free;		/* of a leaf at the right end */
 
@@ -85,10 +87,11 @@ static void log_page(BulkLeaf *leaf);
 static void log_difference(BulkLeaf *leaf);
 
 /*
- * Begin to insert into leaves of a btree index.  NULL: its form is too old.
+ * Begin to insert into leaves of a btree index.  Whose entry is at work is told
+ * in "tid".  NULL: the form of the index is too old.
  */
 BulkLeaf *
-ar_bulk_leaf_begin(Relation index, Relation heap)
+ar_bulk_leaf_begin(Relation index, Relation heap, ItemPointer tid)
 {
 	BulkLeaf   *leaf;
 	bool		heapkeyspace;
@@ -101,6 +104,7 @@ ar_bulk_leaf_begin(Relation index, Relation heap)
 	leaf->index = index;
 	leaf->heap = heap;
 	leaf->is_unique = index->rd_index->indisunique;
+	leaf->tid = tid;
 	leaf->kept_free = BTGetTargetPageFreeSpace(index);
 	return leaf;
 }
@@ -172,6 +176,7 @@ set_key(BulkLeaf *leaf, IndexTuple tuple)
 	TupleDesc	desc = RelationGetDescr(leaf->index);
 	bool		is_null;
 
+	*leaf->tid = tuple->t_tid;
 	if (key == NULL)
 		make_key(leaf, tuple);
 	key = leaf->key;
