@@ -288,6 +288,7 @@ typedef struct BulkSpill BulkSpill;
 
 extern BulkSpill *ar_bulk_spill_begin(BulkOrder *order);
 extern void ar_bulk_spill_write(BulkSpill *spill, const BulkEntry *entries, Size count);
+extern bool ar_bulk_spill_is_full(const BulkSpill *spill, Size memory);
 extern Size ar_bulk_spill_read(BulkSpill *spill, BulkEntry *entries, Size room, Size memory);
 extern void ar_bulk_spill_end(BulkSpill *spill);
 

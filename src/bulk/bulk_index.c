@@ -110,6 +110,7 @@ static Size memory_used(const BulkIndexes *indexes);
 static void insert_at_once(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null);
 static bool may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null,
 						bool is_unique);
+static bool has_to_flush(const BulkIndexes *indexes);
 static void spill(BulkIndexes *indexes);
 static void forget_entries(BulkIndexes *indexes);
 static void insert_spilled(BulkIndexes *indexes, BulkIndex *index);
@@ -209,7 +210,9 @@ ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
 	indexes->estate->es_per_tuple_exprcontext = callers;
 	error_context_stack = callback.previous;
 
-	if (memory_used(indexes) >= indexes->memory_limit)
+	if (has_to_flush(indexes))
+		ar_bulk_index_flush(indexes);
+	else if (memory_used(indexes) >= indexes->memory_limit)
 		spill(indexes);
 }
 
@@ -406,7 +409,8 @@ next_chunk(BulkIndexes *indexes, BulkIndex *index, Size size)
 }
 
 /*
- * What the entries take, and what it will take to sort those of one index.
+ * What the entries and the rows' numbers take, and what it will take to sort
+ * the entries of one index.
  */
 static Size
 memory_used(const BulkIndexes *indexes)
@@ -415,7 +419,27 @@ memory_used(const BulkIndexes *indexes)
 
 	for (int i = 0; i < indexes->count; i++)
 		most = Max(most, indexes->indexes[i].count);
-	return indexes->used + most * sizeof(BulkEntry);
+	return indexes->used + indexes->rows_count * sizeof(BulkRows) + most * sizeof(BulkEntry);
+}
+
+/*
+ * Would it take too much memory to go on?  What no file keeps is the numbers of
+ * rows that do not come one behind the other, as in partitions, and a buffer
+ * for each sorted part.
+ */
+static bool
+has_to_flush(const BulkIndexes *indexes)
+{
+	if (indexes->rows_count * sizeof(BulkRows) >= indexes->memory_limit / 2)
+		return true;
+	for (int i = 0; i < indexes->count; i++)
+	{
+		BulkSpill  *spill = indexes->indexes[i].spill;
+
+		if (spill != NULL && ar_bulk_spill_is_full(spill, indexes->memory_limit))
+			return true;
+	}
+	return false;
 }
 
 /*

@@ -93,6 +93,15 @@ ar_bulk_spill_write(BulkSpill *spill, const BulkEntry *entries, Size count)
 }
 
 /*
+ * Would it take more than "memory" bytes to read one more run with the others?
+ */
+bool
+ar_bulk_spill_is_full(const BulkSpill *spill, Size memory)
+{
+	return (Size) (spill->count + 1) * AR_BULK_READ_LEAST > memory;
+}
+
+/*
  * Read on: the next entries of all runs in their order, "room" at most.
  *
  * Returns how many, 0 at the end.  They live until the next call.  The buffers

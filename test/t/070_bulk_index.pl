@@ -214,6 +214,25 @@ like($err, qr/duplicate key value violates unique constraint "item_kind_id_key"/
 indexes_are_right('errors');
 standby_is_right('errors');
 
+# numbers of rows and sorted parts take no more memory than there is
+my @peaks = split(/\n/, $primary->safe_psql('postgres', q{
+	CREATE TABLE part (id bigint, value int) PARTITION BY HASH (id);
+	DO $$ BEGIN
+		FOR n IN 0 .. 15 LOOP
+			EXECUTE format('CREATE TABLE part%1$s PARTITION OF part FOR VALUES WITH (MODULUS 16, REMAINDER %1$s)', n);
+		END LOOP;
+	END $$;
+	CREATE INDEX ON part (value);
+	CREATE FUNCTION peak() RETURNS text LANGUAGE sql AS
+		$$ SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:[[:space:]]*([0-9]+)') $$;
+	SET maintenance_work_mem = '1MB';
+	DO $$ BEGIN PERFORM algo_ref.bulk_insert_query('part', 'SELECT generate_series(1, 20000)::bigint AS id, 1 AS value'); END $$;
+	SELECT peak();
+	DO $$ BEGIN PERFORM algo_ref.bulk_insert_query('part', 'SELECT generate_series(20001, 420000)::bigint AS id, 1 AS value'); END $$;
+	SELECT peak();
+}));
+cmp_ok($peaks[1] - $peaks[0], '<', 3 * 1024, 'kilobytes that many rows took beyond those of few');
+
 #
 # Crashes in the middle
 #
