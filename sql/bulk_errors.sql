@@ -38,6 +38,9 @@ SELECT algo_ref.bulk_insert('item', '[]', conflict_columns => '{id}');
 SELECT algo_ref.bulk_insert('no_such_table', '[]');
 SELECT algo_ref.bulk_insert('composite', '[]');
 SELECT algo_ref.bulk_insert('item_name', '[]');
+SELECT algo_ref.bulk_insert('item', ARRAY[1, 2, 3]);
+SELECT algo_ref.bulk_insert('item', (SELECT array_agg(i * 1000003::bigint) FROM generate_series(1, 10000) i));
+SELECT algo_ref.bulk_insert('item', ARRAY[NULL]::record[]);
 SELECT algo_ref.bulk_insert_returning(NULL::int, '[]');
 SELECT algo_ref.bulk_insert_returning(NULL::composite, '[{"a": 1}]');
 

@@ -32,6 +32,7 @@ typedef struct ArraySource
 } ArraySource;
 
 static void prepare_array(BulkSource *base);
+static void check_elements(Relation target, Oid type);
 static void find_row_desc(ArraySource *source);
 static bool is_wanted(const ArraySource *source, const char *name);
 static void check_wanted(const ArraySource *source);
@@ -69,6 +70,7 @@ prepare_array(BulkSource *base)
 	int			count = 0;
 
 	base->row = 0;
+	check_elements(source->target, ARR_ELEMTYPE(source->array));
 	deconstruct_array(source->array, ARR_ELEMTYPE(source->array), -1, false, TYPALIGN_DOUBLE,
 					  &source->rows, &source->nulls, &source->count);
 	base->rows = source->count;
@@ -101,30 +103,42 @@ prepare_array(BulkSource *base)
 }
 
 /*
- * Of the element type, or where that is record, of the first row.
+ * Raise 42804 if an array's elements are no rows: then they are not to be looked
+ * at as if they were.
+ */
+static void
+check_elements(Relation target, Oid type)
+{
+	if (!type_is_rowtype(type))
+		ereport(ERROR,
+				errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("rows cannot be taken from an array of type %s",
+					   format_type_be(type)),
+				errhint("Its elements have to be rows, such as in ARRAY[ROW(1, 'one')::%s].",
+						RelationGetRelationName(target)));
+}
+
+/*
+ * Of the element type, or where that is record, of the first row that is one.
  */
 static void
 find_row_desc(ArraySource *source)
 {
 	Oid			type = ARR_ELEMTYPE(source->array);
 	int32		typmod = -1;
+	int			first = 0;
 
-	if (type == RECORDOID && source->count > 0 && !source->nulls[0])
+	while (first < source->count && source->nulls[first])
+		first++;
+	if (type == RECORDOID && first < source->count)
 	{
-		HeapTupleHeader row = DatumGetHeapTupleHeader(source->rows[0]);
+		HeapTupleHeader row = DatumGetHeapTupleHeader(source->rows[first]);
 
 		type = HeapTupleHeaderGetTypeId(row);
 		typmod = HeapTupleHeaderGetTypMod(row);
 	}
-	if (type == RECORDOID && source->count == 0)
+	if (type == RECORDOID && first == source->count)
 		source->row_desc = CreateTemplateTupleDesc(0);
-	else if (!type_is_rowtype(type))
-		ereport(ERROR,
-				errcode(ERRCODE_DATATYPE_MISMATCH),
-				errmsg("rows cannot be taken from an array of type %s",
-					   format_type_be(type)),
-				errhint("Its elements have to be rows, such as in ARRAY[ROW(1, 'one')::%s].",
-						RelationGetRelationName(source->target)));
 	else
 		source->row_desc = lookup_rowtype_tupdesc_copy(getBaseType(type), typmod);
 }
