@@ -64,6 +64,13 @@ PREPARE bulk(text) AS SELECT algo_ref.bulk_insert('item', $1);
 EXECUTE bulk('[{"name": "parameter"}]');
 DEALLOCATE bulk;
 SELECT * FROM item ORDER BY id;
+-- the first row of an array does not say what its rows are like if it is null
+SELECT algo_ref.bulk_insert('item', ARRAY[NULL, ROW(1, 'after null')::other]::record[], on_error => 'skip');
+-- a table that has lost columns returns its rows, too
+CREATE TABLE shrunk (gone int, a int, gone_too text, b text DEFAULT 'b');
+ALTER TABLE shrunk DROP gone, DROP gone_too;
+SELECT * FROM algo_ref.bulk_insert_returning(NULL::shrunk, '[{"a": 1}, {"a": 2, "b": "two"}]');
+SELECT algo_ref.bulk_insert_returning(NULL::shrunk, '[{"a": 3}]');
 -- nothing to insert
 SELECT algo_ref.bulk_insert('item', '[]'), algo_ref.bulk_insert('item', ' [ ] '), algo_ref.bulk_insert('item', ''), algo_ref.bulk_insert('item', E' \n'),
   algo_ref.bulk_insert('item', '[]'::json), algo_ref.bulk_insert('item', '[]'::jsonb), algo_ref.bulk_insert('item', '{}'::item[]),

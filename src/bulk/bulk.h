@@ -177,7 +177,10 @@ typedef struct BulkInsert
 	List	   *conflict_columns;	/* of char *; NIL: any, or the primary key */
 	const char *overriding;		/* "system", "user" or NULL */
 	Tuplestorestate *returning; /* where the inserted rows go, or NULL */
+	TupleDesc	returning_desc; /* of them there */
 
+	struct BulkRejects *rejects;	/* where rows that are wrong are listed,
+									 * or NULL */
 	bool		avoids_fast_path;
 	uint64		rows_most;		/* to be taken from the source; 0: all */
 

@@ -141,6 +141,7 @@ algo_ref_bulk_insert_returning(PG_FUNCTION_ARGS)
 	BulkInsert	insert = {0};
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
 	Oid			target = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	text	   *rows;
 
 	if (!OidIsValid(target))
@@ -152,7 +153,8 @@ algo_ref_bulk_insert_returning(PG_FUNCTION_ARGS)
 	ar_bulk_argument_options(fcinfo, 2, &insert);
 	rows = PG_GETARG_TEXT_PP(1);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	insert.returning = ((ReturnSetInfo *) fcinfo->resultinfo)->setResult;
+	insert.returning = result->setResult;
+	insert.returning_desc = result->setDesc;
 	insert.target = open_target(target, RowExclusiveLock);
 	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
 										ignores_unknown_keys(fcinfo, 5), false);

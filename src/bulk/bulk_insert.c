@@ -498,8 +498,10 @@ run_query(Run *run, Query *query, bool is_only)
 	if (insert->returning != NULL && query->canSetTag)
 	{
 		destination = CreateTuplestoreDestReceiver();
+		/* which has columns that were dropped, as RETURNING * has not */
 		SetTuplestoreDestReceiverParams(destination, insert->returning, CurrentMemoryContext,
-										false, NULL, NULL);
+										false, insert->returning_desc,
+										gettext_noop("the rows are not of the type of the first argument"));
 	}
 	desc = CreateQueryDesc(plan, insert->query != NULL ? insert->query : "bulk insert",
 						   GetActiveSnapshot(), InvalidSnapshot, destination, NULL,
