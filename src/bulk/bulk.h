@@ -136,6 +136,8 @@ struct BulkSource
 								 * or NULL */
 	const char *value;			/* and the beginning of its value; or NULL */
 	int			value_length;
+	bool		ignores_identity;	/* what rows give for identity columns is
+									 * not taken */
 	bool		keys_differ;	/* not all rows have the same columns */
 	bool		is_volatile;	/* the source itself calls volatile functions */
 };

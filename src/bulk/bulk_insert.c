@@ -87,6 +87,8 @@ ar_bulk_insert_prepare(BulkInsert *insert)
 		return;
 	error_context_stack = &callback;
 	insert->row_at_work = 0;
+	insert->source->ignores_identity = insert->overriding != NULL &&
+		strcmp(insert->overriding, "user") == 0;
 	insert->source->prepare(insert->source);
 	insert->row_at_work = AR_BULK_NO_ROW;
 	if (insert->on_conflict == AR_BULK_CONFLICT_UPDATE && insert->source->keys_differ)

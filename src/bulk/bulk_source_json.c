@@ -16,6 +16,7 @@
 #include "executor/executor.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/primnodes.h"
 #include "optimizer/optimizer.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -94,6 +95,7 @@ static void check_form(const JsonSource *source);
 static JsonColumn *column_of_field(JsonSource *source, int number);
 static JsonColumn *find_column(JsonSource *source, const BulkField *field);
 static JsonColumn *find_name(JsonSource *source, const char *name, int length);
+static Node *column_default(JsonSource *source, const JsonColumn *column);
 static Datum default_value(JsonSource *source, JsonColumn *column, bool *is_null);
 
 /*
@@ -235,7 +237,7 @@ make_desc(JsonSource *source)
 		if (column->rows == source->base.row)
 			continue;
 		source->base.keys_differ = true;
-		if (ar_bulk_reason_volatile(ar_bulk_default(source->target, column->attnum)))
+		if (ar_bulk_reason_volatile(column_default(source, column)))
 			source->base.is_volatile = true;
 	}
 	source->base.rows = source->base.row;
@@ -499,6 +501,20 @@ find_name(JsonSource *source, const char *name, int length)
 }
 
 /*
+ * An expression, or NULL.  The next value of an identity is not to be taken
+ * where the INSERT takes it once more.
+ */
+static Node *
+column_default(JsonSource *source, const JsonColumn *column)
+{
+	Node	   *expression = ar_bulk_default(source->target, column->attnum);
+
+	if (expression != NULL && IsA(expression, NextValueExpr) && source->base.ignores_identity)
+		return NULL;
+	return expression;
+}
+
+/*
  * What the column is in a row that does not have it.  Lives as long as the row.
  */
 static Datum
@@ -507,7 +523,7 @@ default_value(JsonSource *source, JsonColumn *column, bool *is_null)
 	if (!column->has_looked_for_default)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(source));
-		Node	   *expression = ar_bulk_default(source->target, column->attnum);
+		Node	   *expression = column_default(source, column);
 
 		if (expression != NULL)
 		{
