@@ -276,6 +276,12 @@ SELECT algo_ref.bulk_insert_query('stock', 'SELECT sku, amount + 100 AS amount F
 SELECT * FROM algo_ref.bulk_insert_returning(NULL::stock, '[{"sku": "a", "place": 1}, {"sku": "g", "place": 7}]', 'nothing');
 SELECT * FROM algo_ref.bulk_insert_returning(NULL::stock, '[{"sku": "a", "place": 11}, {"sku": "h", "place": 8}]', 'update');
 SELECT * FROM stock ORDER BY sku COLLATE "C";
+-- a key that is not to be set
+CREATE TABLE always (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int);
+SELECT algo_ref.bulk_insert('always', '[]', 'update'), algo_ref.bulk_insert('always', '[{}, {}]', 'update');
+SELECT algo_ref.bulk_insert('always', '[{"id": 1}, {"id": 5}]', 'update', overriding => 'system');
+SELECT algo_ref.bulk_insert('always', '[{"id": 1, "a": 10}]', 'update', overriding => 'system');
+SELECT * FROM always ORDER BY id;
 
 --
 -- Many rows, wide rows, and both at once

@@ -58,6 +58,7 @@ static List *columns_of_source(const BulkInsert *insert);
 static char *make_sql(const BulkInsert *insert, List *columns);
 static void append_columns(StringInfo sql, List *columns);
 static void append_conflict(StringInfo sql, const BulkInsert *insert, List *columns);
+static List *columns_to_set(Relation target, List *key);
 static List *primary_key(Relation target);
 static bool is_member(List *names, const char *name);
 static Query *analyze(BulkInsert *insert, Run *run, List *columns);
@@ -328,7 +329,8 @@ append_columns(StringInfo sql, List *columns)
 
 /*
  * An update sets every column of the rows that is not part of the key; if there
- * is none, the key itself, so that triggers fire and the row is returned.
+ * is none, the key itself, so that triggers fire and the row is returned.  Where
+ * that cannot be set either, the row that is there stays as it is.
  */
 static void
 append_conflict(StringInfo sql, const BulkInsert *insert, List *columns)
@@ -348,20 +350,41 @@ append_conflict(StringInfo sql, const BulkInsert *insert, List *columns)
 		append_columns(sql, key);
 		appendStringInfoString(sql, ") ");
 	}
-	if (insert->on_conflict == AR_BULK_CONFLICT_NOTHING)
-	{
-		appendStringInfoString(sql, "DO NOTHING");
-		return;
-	}
 	foreach(cell, columns)
 		if (!is_member(key, lfirst(cell)))
 		changed = lappend(changed, lfirst(cell));
 	if (changed == NIL)
-		changed = list_make1(linitial(key));
+		changed = columns_to_set(insert->target, key);
+	if (insert->on_conflict == AR_BULK_CONFLICT_NOTHING || changed == NIL)
+	{
+		appendStringInfoString(sql, "DO NOTHING");
+		return;
+	}
 	appendStringInfoString(sql, "DO UPDATE SET ");
 	foreach(cell, changed)
 		appendStringInfo(sql, "%s%s = excluded.%s", cell == list_head(changed) ? "" : ", ",
 						 quote_identifier(lfirst(cell)), quote_identifier(lfirst(cell)));
+}
+
+/*
+ * Those of the key that are not always the server's to set.
+ */
+static List *
+columns_to_set(Relation target, List *key)
+{
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, key)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(target), lfirst(cell));
+
+		if (attnum <= 0 ||
+			(TupleDescAttr(RelationGetDescr(target), attnum - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
+			 TupleDescAttr(RelationGetDescr(target), attnum - 1)->attgenerated == '\0'))
+			result = lappend(result, lfirst(cell));
+	}
+	return result;
 }
 
 static List *
