@@ -261,6 +261,12 @@ SELECT algo_ref.bulk_insert('ruled', '[{"a": 1, "b": "one"}, {"a": -1, "b": "min
 SELECT * FROM ruled ORDER BY a;
 SELECT * FROM also ORDER BY a;
 SELECT what FROM trace ORDER BY n;
+-- a rule by which there is nothing to do
+CREATE TABLE unwanted (a int);
+CREATE RULE nothing AS ON INSERT TO unwanted DO INSTEAD NOTHING;
+SELECT algo_ref.bulk_insert('unwanted', '[{"a": 1}, {"a": 2}]'), algo_ref.bulk_insert('unwanted', '[{"a": 1}, {"a": 2}]', on_error => 'skip'),
+  algo_ref.bulk_insert('unwanted', '[{"a": 1}]'::jsonb, on_error => 'skip'), algo_ref.bulk_insert('unwanted', ARRAY[ROW(1)::unwanted], on_error => 'skip'),
+  algo_ref.bulk_insert_query('unwanted', 'SELECT 1 AS a', on_error => 'skip');
 
 --
 -- Conflicts

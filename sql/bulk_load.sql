@@ -76,6 +76,11 @@ CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.copied WHERE false', 300, 
 TRUNCATE item;
 CALL algo_ref.bulk_load('item', 'SELECT id, nullif(name, ''name 900'') AS name FROM bulk.source ORDER BY id', 400);
 SELECT count(*) FROM item;
+-- a rule by which there is nothing to do
+CREATE TABLE unwanted (id int);
+CREATE RULE nothing AS ON INSERT TO unwanted DO INSTEAD NOTHING;
+CALL algo_ref.bulk_load('unwanted', 'SELECT id FROM bulk.source', 400);
+CALL algo_ref.bulk_load('unwanted', 'SELECT id FROM bulk.source', 400, on_error => 'skip');
 -- inside other procedures that may commit
 TRUNCATE item;
 DO $$

@@ -116,8 +116,8 @@ typedef struct BulkSource BulkSource;
  *
  * prepare() comes first: it finds "desc" and how many rows there are.  next()
  * puts a row into a slot of that description, or returns false at the end;
- * what it stores lives until the next call.  skip() goes past a row.  tell()
- * remembers the place where the source is, seek() goes back there.  finish()
+ * what it stores lives until the next call.  skip() goes past a row, or returns
+ * false at the end.  tell() remembers the place where the source is, seek() goes back there.  finish()
  * lets go of what may not be kept until the end of the transaction.
  */
 struct BulkSource
@@ -126,7 +126,7 @@ struct BulkSource
 	uint64		rows;
 	void		(*prepare) (BulkSource *source);
 	bool		(*next) (BulkSource *source, TupleTableSlot *slot);
-	void		(*skip) (BulkSource *source);
+	bool		(*skip) (BulkSource *source);
 	void		(*tell) (BulkSource *source);
 	void		(*seek) (BulkSource *source);
 	void		(*finish) (BulkSource *source); /* or NULL */

@@ -151,6 +151,12 @@ run_insert(BulkInsert *insert)
 		if (query->canSetTag)
 			count = processed;
 	}
+	/* a rule may have it that nobody asks for them */
+	while (insert->rows_taken < insert->rows_most && insert->source->skip(insert->source))
+	{
+		CHECK_FOR_INTERRUPTS();
+		insert->rows_taken++;
+	}
 	tuplestore_end(run->kept);
 	return count;
 }

@@ -37,7 +37,7 @@ static void find_row_desc(ArraySource *source);
 static bool is_wanted(const ArraySource *source, const char *name);
 static void check_wanted(const ArraySource *source);
 static bool next_array(BulkSource *base, TupleTableSlot *slot);
-static void skip_array(BulkSource *base);
+static bool skip_array(BulkSource *base);
 static void tell_array(BulkSource *base);
 static void seek_array(BulkSource *base);
 
@@ -217,10 +217,13 @@ next_array(BulkSource *base, TupleTableSlot *slot)
 	return true;
 }
 
-static void
+static bool
 skip_array(BulkSource *base)
 {
+	if (base->row >= base->rows)
+		return false;
 	base->row++;
+	return true;
 }
 
 static void

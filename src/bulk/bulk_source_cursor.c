@@ -26,6 +26,7 @@ typedef struct CursorSource
 
 static void prepare_cursor(BulkSource *base);
 static bool next_cursor(BulkSource *base, TupleTableSlot *slot);
+static bool skip_cursor(BulkSource *base);
 
 /*
  * Rows of a cursor.  SPI has to stay connected.
@@ -37,6 +38,7 @@ ar_bulk_source_cursor(Portal portal, uint64 rows_expected)
 
 	source->base.prepare = prepare_cursor;
 	source->base.next = next_cursor;
+	source->base.skip = skip_cursor;
 	source->base.desc = CreateTupleDescCopy(portal->tupDesc);
 	source->base.rows = rows_expected;
 	source->portal = portal;
@@ -79,5 +81,15 @@ next_cursor(BulkSource *base, TupleTableSlot *slot)
 	heap_deform_tuple(source->rows->vals[source->next++], source->rows->tupdesc,
 					  slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
+	return true;
+}
+
+static bool
+skip_cursor(BulkSource *base)
+{
+	if (!ar_bulk_source_cursor_has_more(base))
+		return false;
+	base->row++;
+	((CursorSource *) base)->next++;
 	return true;
 }

@@ -84,7 +84,7 @@ static void prepare_json(BulkSource *base);
 static void count_rows(JsonSource *source, uint64 first, uint64 count);
 static void make_desc(JsonSource *source);
 static bool next_json(BulkSource *base, TupleTableSlot *slot);
-static void skip_json(BulkSource *base);
+static bool skip_json(BulkSource *base);
 static void tell_json(BulkSource *base);
 static void seek_json(BulkSource *base);
 static void restart(JsonSource *source);
@@ -321,11 +321,11 @@ find_places(JsonSource *source)
 	source->has_places = true;
 }
 
-static void
+static bool
 skip_json(BulkSource *base)
 {
 	((JsonSource *) base)->has_places = false;
-	next_row((JsonSource *) base);
+	return next_row((JsonSource *) base);
 }
 
 static void

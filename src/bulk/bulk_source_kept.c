@@ -32,7 +32,7 @@ static void prepare_kept(BulkSource *base);
 static void keep_query(KeptSource *source);
 static void keep_others(KeptSource *source);
 static bool next_kept(BulkSource *base, TupleTableSlot *slot);
-static void skip_kept(BulkSource *base);
+static bool skip_kept(BulkSource *base);
 static void tell_kept(BulkSource *base);
 static void seek_kept(BulkSource *base);
 static void finish_kept(BulkSource *base);
@@ -139,11 +139,13 @@ next_kept(BulkSource *base, TupleTableSlot *slot)
 	return true;
 }
 
-static void
+static bool
 skip_kept(BulkSource *base)
 {
-	if (tuplestore_advance(((KeptSource *) base)->rows, true))
-		base->row++;
+	if (!tuplestore_advance(((KeptSource *) base)->rows, true))
+		return false;
+	base->row++;
+	return true;
 }
 
 static void
