@@ -50,6 +50,28 @@ CREATE TRIGGER refuse BEFORE INSERT ON kind FOR EACH ROW EXECUTE FUNCTION refuse
 CREATE VIEW small AS SELECT id FROM kind WHERE id < 10 WITH CHECK OPTION;
 SELECT algo_ref.bulk_insert('small', '[{"id": 5}, {"id": 6}, {"id": 7}, {"id": 11}]', on_error => 'skip');
 SELECT row_number, sqlstate, message FROM algo_ref.bulk_rejects();
+-- a row that is too large for an index
+CREATE TABLE large (t text);
+CREATE INDEX ON large (t);
+SELECT algo_ref.bulk_insert_query('large', 'SELECT string_agg(md5(i::text), '''') AS t FROM generate_series(1, 500) i UNION ALL SELECT ''small''', on_error => 'skip');
+SELECT row_number, sqlstate FROM algo_ref.bulk_rejects();
+-- of a long message its beginning
+CREATE TABLE numbers (n int CHECK (n <> 3));
+SELECT algo_ref.bulk_insert('numbers', '[{"n": "' || repeat('ä', 100000) || '"}]', on_error => 'skip');
+SELECT octet_length(message) < 1010 AS is_short, right(message, 4) FROM algo_ref.bulk_rejects();
+-- a trigger that makes such calls itself has lists of its own
+CREATE FUNCTION skip_too() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM algo_ref.bulk_insert('bulk.numbers', format('[{"n": %s}]', NEW.n), on_error => 'skip');
+  RAISE NOTICE 'row %: % rejected', NEW.n, (SELECT count(*) FROM algo_ref.bulk_rejects());
+  RETURN NULL;
+END $$;
+CREATE TABLE outer_numbers (n int CHECK (n < 10));
+CREATE TRIGGER skip_too AFTER INSERT ON outer_numbers FOR EACH ROW EXECUTE FUNCTION skip_too();
+SELECT algo_ref.bulk_insert('outer_numbers', '[{"n": 50}, {"n": 2}, {"n": 3}, {"n": 60}, {"n": 4}]', on_error => 'skip');
+SELECT row_number, constraint_name FROM algo_ref.bulk_rejects();
+SELECT ARRAY(SELECT n FROM outer_numbers ORDER BY n) AS outer_numbers, ARRAY(SELECT n FROM numbers ORDER BY n) AS numbers;
+SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'algo_ref bulk rejects';
 -- remembered after a rollback
 BEGIN;
 SELECT algo_ref.bulk_insert('small', '[{"id": 9}, {"id": 8}]', on_error => 'skip');
@@ -58,11 +80,15 @@ SELECT row_number, message FROM algo_ref.bulk_rejects();
 SELECT id FROM kind ORDER BY id;
 -- but not to everybody
 CREATE ROLE regress_algo_ref_other;
-GRANT USAGE ON SCHEMA algo_ref TO regress_algo_ref_other;
+GRANT USAGE ON SCHEMA algo_ref, bulk TO regress_algo_ref_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref TO regress_algo_ref_other;
 SET ROLE regress_algo_ref_other;
 SELECT count(*) FROM algo_ref.bulk_rejects();
+-- rights are asked for without rows, too
+SELECT algo_ref.bulk_insert('kind', '[]', on_error => 'skip');
 RESET ROLE;
-REVOKE USAGE ON SCHEMA algo_ref FROM regress_algo_ref_other;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA algo_ref FROM regress_algo_ref_other;
+REVOKE USAGE ON SCHEMA algo_ref, bulk FROM regress_algo_ref_other;
 DROP ROLE regress_algo_ref_other;
 
 -- what is no row's fault is raised

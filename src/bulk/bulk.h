@@ -207,9 +207,10 @@ extern SelectStmt *ar_bulk_insert_parse(const char *query);
 
 /* ---- bulk_skip.c: the good rows, and a list of the others ---- */
 
-extern void ar_bulk_skip_begin(void);
+extern void ar_bulk_skip_begin(BulkInsert *insert);
 extern uint64 ar_bulk_skip(BulkInsert *insert);
-extern void ar_bulk_skip_end(void);
+extern void ar_bulk_skip_tell(const BulkInsert *insert);
+extern void ar_bulk_skip_end(BulkInsert *insert);
 
 /* ---- bulk_reason.c: what the fast path cannot honour ---- */
 

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION algo_ref.bulk_support(internal) IS
 -- on_error          error or skip: insert the rows that can be, and remember the
 --                   others for algo_ref.bulk_rejects().  Only errors about a row
 --                   (its values, a constraint, a view's check, an exception that
---                   a trigger raises) are skipped.  Rows then go in by batches,
+--                   a trigger raises, one too large for a page) are skipped.  Rows then go in by batches,
 --                   for each of which statement triggers fire
 --
 -- Returns how many rows were inserted or updated.  The server's own INSERT, with
@@ -138,7 +138,8 @@ REVOKE ALL ON FUNCTION algo_ref.bulk_insert_returning(anyelement, json, text, na
 -- to the first 10,000.
 --
 -- Returns for each its number, counted from 1, and of its error the SQLSTATE,
--- message and detail, and column and constraint where the server names them.
+-- message and detail (of long ones the beginning), and column and constraint where
+-- the server names them.
 -- They are remembered after a rollback, too, and shown to roles that have the
 -- rights of the one that made the call.
 CREATE FUNCTION algo_ref.bulk_rejects()

@@ -197,9 +197,17 @@ finish_insert(BulkInsert *insert, bool skips)
 
 	if (skips)
 	{
-		ar_bulk_skip_begin();
-		count = ar_bulk_skip(insert);
-		ar_bulk_skip_end();
+		ar_bulk_skip_begin(insert);
+		PG_TRY();
+		{
+			count = ar_bulk_skip(insert);
+			ar_bulk_skip_tell(insert);
+		}
+		PG_FINALLY();
+		{
+			ar_bulk_skip_end(insert);
+		}
+		PG_END_TRY();
 	}
 	else
 		count = ar_bulk_insert(insert);

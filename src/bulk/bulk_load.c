@@ -81,6 +81,8 @@ typedef struct Load
 
 static void check_can_commit(FunctionCallInfo fcinfo);
 static void read_arguments(FunctionCallInfo fcinfo, Load *load);
+static void load_and_skip(Load *load);
+static void load_rows(Load *load);
 static void load_by_cursor(Load *load);
 static void load_by_key(Load *load);
 static void prepare_key(Load *load);
@@ -119,16 +121,37 @@ algo_ref_bulk_load(PG_FUNCTION_ARGS)
 	pgstat_progress_update_param(PROGRESS_COPY_COMMAND, PROGRESS_COPY_COMMAND_FROM);
 	pgstat_progress_update_param(PROGRESS_COPY_TYPE, PROGRESS_COPY_TYPE_CALLBACK);
 	if (load.skips)
-		ar_bulk_skip_begin();
-	if (load.key != NULL)
-		load_by_key(&load);
+		load_and_skip(&load);
 	else
-		load_by_cursor(&load);
-	if (load.skips)
-		ar_bulk_skip_end();
+		load_rows(&load);
 	pgstat_progress_end_command();
 	SPI_finish();
 	return make_result(fcinfo, &load);
+}
+
+static void
+load_and_skip(Load *load)
+{
+	ar_bulk_skip_begin(&load->options);
+	PG_TRY();
+	{
+		load_rows(load);
+		ar_bulk_skip_tell(&load->options);
+	}
+	PG_FINALLY();
+	{
+		ar_bulk_skip_end(&load->options);
+	}
+	PG_END_TRY();
+}
+
+static void
+load_rows(Load *load)
+{
+	if (load->key != NULL)
+		load_by_key(load);
+	else
+		load_by_cursor(load);
 }
 
 /*

@@ -8,7 +8,8 @@
  * without it.
  *
  * What was rejected is remembered until the next call, and by the session only:
- * no rollback forgets it.
+ * no rollback forgets it.  A call that a trigger makes meanwhile has a list of its
+ * own, which is the last one until the call around it ends.
  */
 #include "postgres.h"
 
@@ -18,6 +19,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -25,8 +27,9 @@
 
 #define BATCH_ROWS_MOST 10000
 
-/* How many rejects are remembered. */
+/* How many rejects are remembered, and how much of each text. */
 #define REJECTS_MOST 10000
+#define TEXT_LENGTH_MOST 1000
 
 typedef struct Reject
 {
@@ -38,46 +41,81 @@ typedef struct Reject
 	const char *constraint;
 } Reject;
 
+/* What a call has rejected. */
+typedef struct BulkRejects
+{
+	MemoryContext context;		/* has all of it */
+	Oid			role;			/* who made the call */
+	bool		is_running;
+	Reject	   *rejects;
+	uint64		count;			/* may be more than are remembered */
+}			BulkRejects;
+
+static void make_last(BulkRejects * rejects);
 static bool try_batch(BulkInsert *insert, uint64 *count, ErrorData **error);
 static bool is_about_a_row(const ErrorData *error);
 static uint64 failed_row(const BulkInsert *insert);
 static void add_reject(const BulkInsert *insert, const ErrorData *error);
-static char *copy_string(const char *string);
+static char *copy_text(MemoryContext context, const char *text);
 
-/* of the last call, and who made it */
-static Oid	reject_role;
-static MemoryContext reject_context;
-static Reject *rejects;
-static uint64 reject_count;		/* may be more than are remembered */
+/* of the last call, or NULL */
+static BulkRejects * last_rejects;
 
 PG_FUNCTION_INFO_V1(algo_ref_bulk_rejects);
 
 /*
- * Forget what was rejected before.
+ * Forget what was rejected before, and begin another list.  ar_bulk_skip_end()
+ * has to follow, after errors too.
  */
 void
-ar_bulk_skip_begin(void)
+ar_bulk_skip_begin(BulkInsert *insert)
 {
-	if (reject_context == NULL)
-		reject_context = AllocSetContextCreate(TopMemoryContext, "algo_ref bulk rejects",
-											   ALLOCSET_DEFAULT_SIZES);
-	MemoryContextReset(reject_context);
-	rejects = NULL;
-	reject_count = 0;
-	reject_role = GetUserId();
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "algo_ref bulk rejects",
+												  ALLOCSET_DEFAULT_SIZES);
+	BulkRejects *rejects = MemoryContextAllocZero(context, sizeof(BulkRejects));
+
+	rejects->context = context;
+	rejects->role = GetUserId();
+	rejects->is_running = true;
+	make_last(rejects);
+	insert->rejects = rejects;
 }
 
 /*
  * Say how many rows were rejected since then.
  */
 void
-ar_bulk_skip_end(void)
+ar_bulk_skip_tell(const BulkInsert *insert)
 {
-	if (reject_count > 0)
+	uint64		count = insert->rejects->count;
+
+	if (count > 0)
 		ereport(NOTICE,
-				errmsg_plural("%llu row was rejected", "%llu rows were rejected", reject_count,
-							  (unsigned long long) reject_count),
+				errmsg_plural("%llu row was rejected", "%llu rows were rejected", count,
+							  (unsigned long long) count),
 				errhint("See algo_ref.bulk_rejects()."));
+}
+
+/*
+ * The list is complete.
+ */
+void
+ar_bulk_skip_end(BulkInsert *insert)
+{
+	insert->rejects->is_running = false;
+	make_last(insert->rejects);
+}
+
+/*
+ * Remember a list in the place of another, which is forgotten unless the call
+ * that fills it goes on.
+ */
+static void
+make_last(BulkRejects * rejects)
+{
+	if (last_rejects != NULL && last_rejects != rejects && !last_rejects->is_running)
+		MemoryContextDelete(last_rejects->context);
+	last_rejects = rejects;
 }
 
 /*
@@ -92,6 +130,9 @@ ar_bulk_skip(BulkInsert *insert)
 	uint64		count = 0;
 
 	ar_bulk_insert_prepare(insert);
+	/* there are rights to be asked for nevertheless, and triggers */
+	if (source->row == source->rows)
+		count = ar_bulk_insert(insert);
 	while (source->row < source->rows)
 	{
 		uint64		first = source->row + 1;
@@ -170,7 +211,8 @@ try_batch(BulkInsert *insert, uint64 *count, ErrorData **error)
 }
 
 /*
- * A value, a constraint, a view's check, or a trigger that refused.
+ * A value, a constraint, a view's check, a trigger that refused, or a row that is
+ * too large for a page.
  */
 static bool
 is_about_a_row(const ErrorData *error)
@@ -183,7 +225,8 @@ is_about_a_row(const ErrorData *error)
 		case MAKE_SQLSTATE('4', '4', '0', '0', '0'):
 			return true;
 		default:
-			return error->sqlerrcode == ERRCODE_RAISE_EXCEPTION;
+			return error->sqlerrcode == ERRCODE_RAISE_EXCEPTION ||
+				error->sqlerrcode == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 	}
 }
 
@@ -201,28 +244,43 @@ failed_row(const BulkInsert *insert)
 static void
 add_reject(const BulkInsert *insert, const ErrorData *error)
 {
+	BulkRejects *list = insert->rejects;
 	Reject	   *reject;
 
-	if (reject_count++ >= REJECTS_MOST)
+	if (list->count++ >= REJECTS_MOST)
 		return;
 	/* room for a power of two */
-	if (rejects == NULL)
-		rejects = MemoryContextAlloc(reject_context, sizeof(Reject));
-	else if ((reject_count & (reject_count - 1)) == 0)
-		rejects = repalloc(rejects, reject_count * 2 * sizeof(Reject));
-	reject = &rejects[reject_count - 1];
+	if (list->rejects == NULL)
+		list->rejects = MemoryContextAlloc(list->context, sizeof(Reject));
+	else if ((list->count & (list->count - 1)) == 0)
+		list->rejects = repalloc(list->rejects, list->count * 2 * sizeof(Reject));
+	reject = &list->rejects[list->count - 1];
 	reject->row = insert->source->row + 1;
 	reject->sqlstate = error->sqlerrcode;
-	reject->message = copy_string(error->message);
-	reject->detail = copy_string(error->detail);
-	reject->column = copy_string(error->column_name);
-	reject->constraint = copy_string(error->constraint_name);
+	reject->message = copy_text(list->context, error->message);
+	reject->detail = copy_text(list->context, error->detail);
+	reject->column = copy_text(list->context, error->column_name);
+	reject->constraint = copy_text(list->context, error->constraint_name);
 }
 
+/*
+ * A text or its beginning: a message can have all of a value in it.
+ */
 static char *
-copy_string(const char *string)
+copy_text(MemoryContext context, const char *text)
 {
-	return string == NULL ? NULL : MemoryContextStrdup(reject_context, string);
+	int			length;
+	char	   *result;
+
+	if (text == NULL)
+		return NULL;
+	if (strlen(text) <= TEXT_LENGTH_MOST)
+		return MemoryContextStrdup(context, text);
+	length = pg_mbcliplen(text, strlen(text), TEXT_LENGTH_MOST);
+	result = MemoryContextAlloc(context, length + sizeof("..."));
+	memcpy(result, text, length);
+	strcpy(result + length, "...");
+	return result;
 }
 
 /*
@@ -235,11 +293,11 @@ algo_ref_bulk_rejects(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	/* messages have values in them, and a session can change its role */
-	if (reject_count > 0 && !has_privs_of_role(GetUserId(), reject_role))
+	if (last_rejects == NULL || !has_privs_of_role(GetUserId(), last_rejects->role))
 		return (Datum) 0;
-	for (uint64 i = 0; i < Min(reject_count, REJECTS_MOST); i++)
+	for (uint64 i = 0; i < Min(last_rejects->count, REJECTS_MOST); i++)
 	{
-		const Reject *reject = &rejects[i];
+		const Reject *reject = &last_rejects->rejects[i];
 		const char *texts[] = {
 			unpack_sql_state(reject->sqlstate), reject->message, reject->detail, reject->column,
 			reject->constraint
