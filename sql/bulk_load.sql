@@ -54,6 +54,24 @@ CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source', 170, 'made');
 RESET datestyle;
 CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source -- a comment', 1000, 'name');
 SELECT count(*), count(DISTINCT id), count(DISTINCT copied) FROM copied;
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source; -- a comment', 1000, 'name');
+CALL algo_ref.bulk_load('copied', 'SELECT * FROM bulk.source;', 1000);
+-- keys that are not the same as the settings or JSON would write them
+CREATE TYPE pair AS (a float8, b interval);
+CREATE TABLE keys AS SELECT i, i / 7.0::float8 AS fraction, make_interval(days => -i, hours => 2) AS span, ARRAY[i, NULL] AS list, ROW(i / 7.0, make_interval(days => -i, hours => 2))::pair AS pair,
+  to_jsonb('string ' || i) AS string, int4range(i, i + 5) AS range FROM generate_series(1, 40) i;
+CREATE TABLE loaded (i int);
+SET extra_float_digits = -10;
+SET intervalstyle = 'sql_standard';
+CALL algo_ref.bulk_load('loaded', 'SELECT i, fraction FROM bulk.keys', 7, 'fraction');
+CALL algo_ref.bulk_load('loaded', 'SELECT i, span FROM bulk.keys', 7, 'span');
+CALL algo_ref.bulk_load('loaded', 'SELECT i, list FROM bulk.keys', 7, 'list');
+CALL algo_ref.bulk_load('loaded', 'SELECT i, pair FROM bulk.keys', 7, 'pair');
+CALL algo_ref.bulk_load('loaded', 'SELECT i, string FROM bulk.keys', 7, 'string');
+CALL algo_ref.bulk_load('loaded', 'SELECT i, range FROM bulk.keys', 7, 'range');
+RESET extra_float_digits;
+RESET intervalstyle;
+SELECT count(*), count(DISTINCT i) FROM loaded;
 -- a key that is not inserted, and is there more than once
 TRUNCATE copied;
 CALL algo_ref.bulk_load('copied', 'SELECT id / 10 AS tens, id FROM bulk.source', 95, 'tens');
@@ -151,6 +169,7 @@ CALL algo_ref.bulk_load('item', 'SELECT id FROM bulk.source', 10, 'nosuch');
 CALL algo_ref.bulk_load('item', 'SELECT id, place FROM bulk.source', 10, 'id');
 CALL algo_ref.bulk_load('item', 'SELECT id, place FROM bulk.source', 10);
 CALL algo_ref.bulk_load('item', 'SELECT nullif(id, 5) AS id FROM bulk.source', 10, 'id');
+CALL algo_ref.bulk_load('item', 'SELECT id, point(id, id) AS place FROM bulk.source', 10, 'place');
 CALL algo_ref.bulk_load('item', 'DELETE FROM bulk.source RETURNING id', 10);
 CALL algo_ref.bulk_load('item', 'WITH gone AS (DELETE FROM bulk.source RETURNING id) SELECT id FROM gone', 10);
 CALL algo_ref.bulk_load('item', 'SELECT 1 AS id; SELECT 2 AS id', 10);

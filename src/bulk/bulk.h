@@ -203,7 +203,7 @@ extern uint64 ar_bulk_insert(BulkInsert *insert);
 extern List *ar_bulk_insert_columns(Relation target, const char *query, TupleDesc *desc);
 extern List *ar_bulk_insert_columns_but(Relation target, const char *query, const char *key,
 										TupleDesc *desc);
-extern SelectStmt *ar_bulk_insert_parse(const char *query);
+extern SelectStmt *ar_bulk_insert_parse(const char *query, int *length);
 
 /* ---- bulk_skip.c: the good rows, and a list of the others ---- */
 

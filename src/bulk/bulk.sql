@@ -204,7 +204,7 @@ REVOKE ALL ON algo_ref.bulk_job FROM PUBLIC;
 -- query             as for algo_ref.bulk_insert_query(); it must not change data
 -- batch_rows        rows of a batch
 -- key               a column of the query that is never NULL, best unique and with
---                   an index.  Batches then follow it, and where the last one ended
+--                   an index, of any type that can be sorted.  Batches then follow it, and where the last one ended
 --                   is remembered with it: called again after a failure or a
 --                   cancel, the same load goes on from there; called again after
 --                   its end, it begins anew.  A key that the target does not have
@@ -224,7 +224,7 @@ REVOKE ALL ON algo_ref.bulk_job FROM PUBLIC;
 --
 -- Errors: 22004 NULL, also in the key; 22023 batch_rows out of range; 0A000 a
 -- query that changes data; 25001 inside a transaction; 42703 no such column;
--- 55006 the same load is running.
+-- 42883 a key that cannot be sorted; 55006 the same load is running.
 CREATE PROCEDURE algo_ref.bulk_load(target regclass, query text, batch_rows bigint DEFAULT 50000, key name DEFAULT NULL,
   on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL, overriding text DEFAULT NULL,
   on_error text DEFAULT 'error', INOUT rows_loaded bigint DEFAULT NULL, INOUT batches int DEFAULT NULL)

@@ -239,7 +239,7 @@ ar_bulk_insert_columns_but(Relation target, const char *query, const char *key, 
 	ListCell   *cell;
 	Query	   *analyzed;
 
-	raw->stmt = (Node *) ar_bulk_insert_parse(query);
+	raw->stmt = (Node *) ar_bulk_insert_parse(query, NULL);
 	analyzed = parse_analyze_fixedparams(raw, query, NULL, 0, NULL);
 	foreach(cell, analyzed->targetList)
 	{
@@ -262,24 +262,27 @@ ar_bulk_insert_columns_but(Relation target, const char *query, const char *key, 
 }
 
 /*
- * A query, which has to be one that returns rows.
+ * A query, which has to be one that returns rows; and if asked for, its length
+ * without a semicolon and what is behind it.
  */
 SelectStmt *
-ar_bulk_insert_parse(const char *query)
+ar_bulk_insert_parse(const char *query, int *length)
 {
 	List	   *statements = raw_parser(query, RAW_PARSE_DEFAULT);
-	Node	   *stmt;
+	RawStmt    *raw;
 
 	if (list_length(statements) != 1)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the query must be one statement, not %d", list_length(statements)));
-	stmt = linitial_node(RawStmt, statements)->stmt;
-	if (!IsA(stmt, SelectStmt) || castNode(SelectStmt, stmt)->intoClause != NULL)
+	raw = linitial_node(RawStmt, statements);
+	if (!IsA(raw->stmt, SelectStmt) || castNode(SelectStmt, raw->stmt)->intoClause != NULL)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("the query must be a SELECT, VALUES, TABLE or WITH statement"));
-	return castNode(SelectStmt, stmt);
+	if (length != NULL)
+		*length = raw->stmt_len == 0 ? strlen(query) : raw->stmt_location + raw->stmt_len;
+	return castNode(SelectStmt, raw->stmt);
 }
 
 static List *
@@ -439,7 +442,7 @@ analyze(BulkInsert *insert, Run *run, List *columns)
 	insert->sql = sql;
 	if (insert->query != NULL)
 	{
-		take_query(castNode(InsertStmt, raw->stmt), ar_bulk_insert_parse(insert->query));
+		take_query(castNode(InsertStmt, raw->stmt), ar_bulk_insert_parse(insert->query, NULL));
 		insert->sql = insert->query;
 	}
 	query = parse_analyze_fixedparams(raw, insert->sql, NULL, 0, run->environment);

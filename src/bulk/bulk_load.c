@@ -12,8 +12,10 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/stratnum.h"
 #include "access/xact.h"
 #include "bulk/bulk.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "commands/progress.h"
 #include "common/state_table.h"
@@ -26,11 +28,14 @@
 #include "storage/lock.h"
 #include "utils/backend_progress.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #define BATCH_ROWS_MOST INT64CONST(1000000000)
 
@@ -66,6 +71,8 @@ typedef struct Load
 	/* with a key */
 	char	   *id;				/* of the row in algo_ref.bulk_job */
 	char	   *key_type;
+	char	   *key_greater;	/* operators of its order, as SQL */
+	char	   *key_at_most;
 	List	   *columns;		/* to be inserted */
 	char	   *last_key;		/* or NULL */
 	ItemPointerData job;		/* invalid: there is no row yet */
@@ -86,6 +93,8 @@ static void load_rows(Load *load);
 static void load_by_cursor(Load *load);
 static void load_by_key(Load *load);
 static void prepare_key(Load *load);
+static void prepare_order(Load *load, Oid type);
+static char *operator_sql(Oid operator);
 static void check_no_null_key(Load *load);
 static bool load_keys(Load *load);
 static char *find_last_key(Load *load);
@@ -178,6 +187,8 @@ check_can_commit(FunctionCallInfo fcinfo)
 static void
 read_arguments(FunctionCallInfo fcinfo, Load *load)
 {
+	int			length;
+
 	ar_bulk_argument_check(fcinfo, 0, "target");
 	ar_bulk_argument_check(fcinfo, 1, "query");
 	ar_bulk_argument_check(fcinfo, 2, "batch_rows");
@@ -192,7 +203,8 @@ read_arguments(FunctionCallInfo fcinfo, Load *load)
 		load->key = pstrdup(NameStr(*PG_GETARG_NAME(3)));
 	ar_bulk_argument_options(fcinfo, 4, &load->options);
 	load->skips = ar_bulk_argument_skips(fcinfo, 7);
-	ar_bulk_insert_parse(load->query);
+	(void) ar_bulk_insert_parse(load->query, &length);
+	load->query[length] = '\0';
 }
 
 /*
@@ -266,6 +278,7 @@ prepare_key(Load *load)
 				errcode(ERRCODE_UNDEFINED_COLUMN),
 				errmsg("the query has no column \"%s\"", load->key));
 	load->columns = columns;
+	prepare_order(load, type);
 	load->key_type = format_type_extended(type, typmod,
 										  FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 	load->id = one_text(psprintf("SELECT pg_catalog.md5(%s)",
@@ -273,6 +286,43 @@ prepare_key(Load *load)
 															 quote_identifier(load->key), load->query))));
 	check_no_null_key(load);
 	relation_close(target, NoLock);
+}
+
+/*
+ * How keys compare: as ORDER BY compares them.
+ */
+static void
+prepare_order(Load *load, Oid type)
+{
+	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+
+	if (!OidIsValid(cache->btree_opf))
+		ereport(ERROR,
+				errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("the key \"%s\" of a load cannot be of type %s, which has no order",
+					   load->key, format_type_be(type)));
+	load->key_greater = operator_sql(get_opfamily_member(cache->btree_opf, cache->btree_opintype,
+														 cache->btree_opintype,
+														 BTGreaterStrategyNumber));
+	load->key_at_most = operator_sql(get_opfamily_member(cache->btree_opf, cache->btree_opintype,
+														 cache->btree_opintype,
+														 BTLessEqualStrategyNumber));
+}
+
+static char *
+operator_sql(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char	   *result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+					  NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return result;
 }
 
 /*
@@ -318,9 +368,9 @@ load_keys(Load *load)
 	foreach(cell, load->columns)
 		appendStringInfo(&sql, "%sq.%s", cell == list_head(load->columns) ? "" : ", ",
 						 quote_identifier(lfirst(cell)));
-	appendStringInfo(&sql, " FROM (%s\n) AS q WHERE %s AND q.%s OPERATOR(pg_catalog.<=) %s::%s",
-					 load->query, key_condition(load, load->last_key),
-					 quote_identifier(load->key), quote_literal_cstr(last_key), load->key_type);
+	appendStringInfo(&sql, " FROM (%s\n) AS q WHERE %s AND q.%s %s %s::%s",
+					 load->query, key_condition(load, load->last_key), quote_identifier(load->key),
+					 load->key_at_most, quote_literal_cstr(last_key), load->key_type);
 	/* so that the numbers of rows say where to look */
 	if (load->skips)
 		appendStringInfo(&sql, " ORDER BY q.%s", quote_identifier(load->key));
@@ -339,8 +389,7 @@ find_last_key(Load *load)
 {
 	const char *key = quote_identifier(load->key);
 
-	/* as JSON has it, it reads the same under all settings */
-	return one_text(psprintf("SELECT pg_catalog.to_jsonb(k) OPERATOR(pg_catalog.#>>) '{}' FROM (SELECT q.%s AS k FROM (%s\n) AS q WHERE %s ORDER BY 1 LIMIT %lld) AS b ORDER BY k DESC LIMIT 1",
+	return one_text(psprintf("SELECT k FROM (SELECT q.%s AS k FROM (%s\n) AS q WHERE %s ORDER BY 1 LIMIT %lld) AS b ORDER BY k DESC LIMIT 1",
 							 key, load->query, key_condition(load, load->last_key),
 							 (long long) load->batch_rows));
 }
@@ -350,16 +399,20 @@ key_condition(const Load *load, const char *last_key)
 {
 	if (last_key == NULL)
 		return "true";
-	return psprintf("q.%s OPERATOR(pg_catalog.>) %s::%s", quote_identifier(load->key),
+	return psprintf("q.%s %s %s::%s", quote_identifier(load->key), load->key_greater,
 					quote_literal_cstr(last_key), load->key_type);
 }
 
 /*
- * What a statement returns in its only column, as text, or NULL.
+ * What a statement returns in its only column, or NULL: as text that is exact,
+ * and read the same under all settings.
  */
 static char *
 one_text(const char *sql)
 {
+	static const char *const settings[][2] = {
+		{"DateStyle", "ISO, YMD"}, {"IntervalStyle", "iso_8601"}, {"extra_float_digits", "1"}
+	};
 	MemoryContext caller = CurrentMemoryContext;
 	char	   *result = NULL;
 
@@ -367,9 +420,15 @@ one_text(const char *sql)
 		elog(ERROR, "could not read the key");
 	if (SPI_processed > 0)
 	{
+		int			nest_level = NewGUCNestLevel();
+
+		for (int i = 0; i < lengthof(settings); i++)
+			(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
 		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 		if (result != NULL)
 			result = MemoryContextStrdup(caller, result);
+		AtEOXact_GUC(false, nest_level);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return result;
