@@ -124,6 +124,10 @@ SELECT * FROM same('types', $$[
   {"n": 10000, "n2": 100.5, "d": "20240105", "tz": "2024-01-01 00:00:00-0330", "ts": "2024-01-01 00:00", "t": null, "i4": -0, "i8": 0, "i2": "00012"},
   {"ia": [[1, 2], [3, 4]], "dpa": [null, {"a": "5", "b": 6}], "p": {"c": 1}, "pa": []}]$$);
 SELECT i8, n, n2, nn, d, ts, tz AT TIME ZONE 'UTC' AS tz, j, pa, dpa FROM types;
+-- escape sequences in strings, and in what is taken as it is written
+BEGIN;
+SELECT * FROM same('types', $$[{"j": "\u00e4\ud83d\ude00\/\"\t", "jb": "\u00e4\/"}, {"j": {"\u00e4" : "\/"}, "jb": {"\u00e4": ["\/"]}, "t": ["\u00e4"], "pa": [{"b": "\u00e4"}]}]$$);
+ROLLBACK;
 -- the same from jsonb, but for the blanks in json
 CREATE TABLE types_jsonb (LIKE types);
 SELECT algo_ref.bulk_insert('types_jsonb', (SELECT jsonb_agg(to_jsonb(whole)) FROM types whole));

@@ -83,6 +83,11 @@ TRUNCATE texts;
 INSERT INTO texts (t) VALUES ('[]'), (E' \t\r\n[ \t\r\n{ \t\r\n"a" \t\r\n: \t\r\n1 \t\r\n} \t\r\n, {}] \t\r\n'), ('[{"a":-0}]'), ('[{"a":1,"b":[1.5e-10,-0.0E+5,{"c":[]},"\"\\\/\b\f\n\r\t\u00e9",true,false,null]}]'),
   ('[{"":1}]'), ('[{"a":0,"a":null}]'), ('{"b":{}}');
 SELECT t, raises('SELECT $1::json', t) AS server, raises('SELECT algo_ref.bulk_insert(''bulk.keyless'', $1, unknown_keys => ''ignore'')', t) AS ours FROM texts ORDER BY n;
+-- what no string can hold is refused inside of values, too, and by both
+CREATE TABLE whole (j json, jb jsonb, t text, pa composite[]);
+SELECT r, raises('SELECT json_populate_record(NULL::bulk.whole, $1::json)', r) AS server, raises('SELECT algo_ref.bulk_insert(''bulk.whole'', ''['' || $1 || '']'')', r) AS ours
+FROM unnest(ARRAY['{"j": {"a": "\ud800"}}', '{"j": ["\u0000"]}', '{"j": {"\u0000": 1}}', '{"jb": ["\udc00"]}', '{"t": [{"a": ["\u0000"]}]}', '{"t": {"\ud800": 1}}', '{"pa": [{"b": "\u0000"}]}',
+  '{"t": ["\\u0000"]}']) AS r;
 -- how it is said
 SELECT algo_ref.bulk_insert('item', '[{"id": 1, "name": "x"}, {"id": 2 "name": "y"}]');
 SELECT algo_ref.bulk_insert('item', '[{"id": 1, "name": "x"}, {"id": 2, "name": yes}]');

@@ -53,6 +53,7 @@ typedef struct BulkField
 	BulkKind	kind;
 	bool		key_is_escaped;
 	bool		is_escaped;		/* a string with backslashes */
+	bool		holds_escaped;	/* an array or object with such strings */
 } BulkField;
 
 typedef enum BulkScanError

@@ -41,7 +41,7 @@ static bool take_string(BulkScan *scan, bool *is_escaped);
 static bool take_escape(BulkScan *scan);
 static bool take_number(BulkScan *scan);
 static bool take_word(BulkScan *scan, const char *word);
-static bool take_container(BulkScan *scan);
+static bool take_container(BulkScan *scan, bool *holds_escaped);
 static bool take_key(BulkScan *scan, int *length, bool *is_escaped);
 static void push(BulkScan *scan, int depth, char bracket);
 static inline void skip_space(BulkScan *scan);
@@ -283,7 +283,7 @@ take_value(BulkScan *scan, BulkField *field)
 		field->kind = *scan->at == '{' ? AR_BULK_OBJECT : AR_BULK_ARRAY;
 		field->is_escaped = false;
 		field->value = scan->at;
-		if (!take_container(scan))
+		if (!take_container(scan, &field->holds_escaped))
 			return false;
 		field->length = scan->at - field->value;
 		return true;
@@ -297,7 +297,7 @@ take_scalar(BulkScan *scan, BulkField *field)
 	char		c = scan->at < scan->end ? *scan->at : '\0';
 
 	field->value = scan->at;
-	field->is_escaped = false;
+	field->is_escaped = field->holds_escaped = false;
 	switch (c)
 	{
 		case '"':
@@ -477,15 +477,16 @@ take_word(BulkScan *scan, const char *word)
  * An array or object as a value, however deep, without recursion.
  */
 static bool
-take_container(BulkScan *scan)
+take_container(BulkScan *scan, bool *holds_escaped)
 {
 	int			depth = 0;
 
+	*holds_escaped = false;
 	for (;;)
 	{
-		BulkField	ignored;
+		BulkField	scalar = {0};
 		int			length;
-		bool		is_escaped;
+		bool		is_escaped = false;
 
 		/* a value is to begin here */
 		if (at_byte(scan, '{') || at_byte(scan, '['))
@@ -501,13 +502,15 @@ take_container(BulkScan *scan)
 					return fail_expected(scan, "string or \"}\"");
 				if (is_object && !take_key(scan, &length, &is_escaped))
 					return false;
+				*holds_escaped |= is_escaped;
 				continue;
 			}
 			scan->at++;
 			depth--;
 		}
-		else if (!take_scalar(scan, &ignored))
+		else if (!take_scalar(scan, &scalar))
 			return false;
+		*holds_escaped |= scalar.is_escaped;
 
 		/* a value has ended here */
 		while (depth > 0)
@@ -532,6 +535,7 @@ take_container(BulkScan *scan)
 				return fail_expected(scan, "string");
 			if (!take_key(scan, &length, &is_escaped))
 				return false;
+			*holds_escaped |= is_escaped;
 		}
 	}
 }

@@ -73,6 +73,8 @@ static bool read_zone(const char *at, int length, int *seconds);
 static bool read_date(const char *at, int *date);
 static bool read_digits(const char *at, int count, int *value);
 static Datum read_text(const BulkColumn *column, BulkScan *scan, const BulkField *field);
+static void check_escapes(BulkScan *scan, const BulkField *field);
+static char *as_json_string(BulkScan *scan, const BulkField *field);
 static char *as_cstring(const BulkColumn *column, BulkScan *scan, const BulkField *field);
 static Datum read_nested(BulkColumn *column, const BulkField *field, bool *is_null);
 static void prepare_nested(BulkColumn *column);
@@ -145,6 +147,8 @@ ar_bulk_value(BulkColumn *column, BulkScan *scan, const BulkField *field, bool *
 		return ar_bulk_value_null(column, is_null);
 	if (read_plain(column, field, &value))
 		return value;
+	if (field->holds_escaped && !column->is_nested)
+		check_escapes(scan, field);
 	if (column->reader == READ_TEXT &&
 		(column->typmod < 0 || field->length <= column->typmod - VARHDRSZ))
 		return read_text(column, scan, field);
@@ -405,6 +409,42 @@ read_text(const BulkColumn *column, BulkScan *scan, const BulkField *field)
 }
 
 /*
+ * Raise 22P02 or 22P05 for an escape sequence in an array or object that no string
+ * can hold, even where all of it is taken as it is written.
+ */
+static void
+check_escapes(BulkScan *scan, const BulkField *field)
+{
+	char	   *ignored = palloc(field->length);
+
+	if (ar_bulk_scan_unescape(scan, field->value, field->length, ignored) < 0)
+		ar_bulk_value_raise(scan);
+	pfree(ignored);
+}
+
+/*
+ * A string for json: with the escape sequences that it needs, and no others.
+ */
+static char *
+as_json_string(BulkScan *scan, const BulkField *field)
+{
+	StringInfoData json;
+	char	   *characters;
+	int			length;
+
+	if (!field->is_escaped)
+		return pnstrdup(field->value - 1, field->length + 2);
+	characters = palloc(field->length + 1);
+	length = ar_bulk_scan_unescape(scan, field->value, field->length, characters);
+	if (length < 0)
+		ar_bulk_value_raise(scan);
+	characters[length] = '\0';
+	initStringInfo(&json);
+	escape_json(&json, characters);
+	return json.data;
+}
+
+/*
  * What the input function is to see: a string's characters, other values as
  * they are written; in json, strings too.
  */
@@ -415,7 +455,7 @@ as_cstring(const BulkColumn *column, BulkScan *scan, const BulkField *field)
 	char	   *result;
 
 	if (column->is_json && field->kind == AR_BULK_STRING)
-		return pnstrdup(field->value - 1, length + 2);
+		return as_json_string(scan, field);
 	result = palloc(length + 1);
 
 	if (!field->is_escaped)
