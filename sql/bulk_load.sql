@@ -72,6 +72,18 @@ CALL algo_ref.bulk_load('loaded', 'SELECT i, range FROM bulk.keys', 7, 'range');
 RESET extra_float_digits;
 RESET intervalstyle;
 SELECT count(*), count(DISTINCT i) FROM loaded;
+-- the last batch takes as much memory as the tenth
+CREATE TABLE memory (i int, bytes bigint);
+CREATE FUNCTION measure() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.i IN (10, 300) THEN
+    INSERT INTO bulk.memory SELECT NEW.i, sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'SPI%' OR name LIKE 'algo_ref bulk load%';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER measure AFTER INSERT ON loaded FOR EACH ROW EXECUTE FUNCTION measure();
+CALL algo_ref.bulk_load('loaded', 'SELECT i FROM generate_series(1, 300) i', 1, 'i');
+SELECT max(bytes) - min(bytes) < 1000000 AS is_bounded FROM memory;
 -- a key that is not inserted, and is there more than once
 TRUNCATE copied;
 CALL algo_ref.bulk_load('copied', 'SELECT id / 10 AS tens, id FROM bulk.source', 95, 'tens');
@@ -162,6 +174,8 @@ UPDATE source SET name = 'name ' || id WHERE name IS NULL;
 \set VERBOSITY terse
 CALL algo_ref.bulk_load(NULL, 'SELECT 1');
 CALL algo_ref.bulk_load('item', NULL);
+CALL algo_ref.bulk_load('item_pkey', 'SELECT 1 AS id');
+CALL algo_ref.bulk_load('item_pkey', 'SELECT 1 AS id', 10, 'id');
 CALL algo_ref.bulk_load('item', 'SELECT 1', NULL);
 CALL algo_ref.bulk_load('item', 'SELECT 1', 0);
 CALL algo_ref.bulk_load('item', 'SELECT 1', 10000000000);

@@ -317,6 +317,7 @@ extern BulkLeafEnd ar_bulk_leaf_insert(BulkLeaf *leaf, const BulkEntry *entries,
 
 /* ---- bulk_api.c: arguments ---- */
 
+extern Relation ar_bulk_open_target(Oid target, LOCKMODE lockmode);
 extern void ar_bulk_argument_check(FunctionCallInfo fcinfo, int n, const char *name);
 extern void ar_bulk_argument_options(FunctionCallInfo fcinfo, int first, BulkInsert *insert);
 extern bool ar_bulk_argument_skips(FunctionCallInfo fcinfo, int n);

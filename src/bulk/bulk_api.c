@@ -14,7 +14,6 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-static Relation open_target(Oid target, LOCKMODE lockmode);
 static int	choice_argument(FunctionCallInfo fcinfo, int n, const char *name,
 							const char *const *choices, const char *hint);
 static List *names_argument(FunctionCallInfo fcinfo, int n);
@@ -42,7 +41,7 @@ insert_text(FunctionCallInfo fcinfo, bool takes_lines)
 	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = ar_bulk_argument_skips(fcinfo, 6);
 	rows = PG_GETARG_TEXT_PP(1);
-	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
+	insert.target = ar_bulk_open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
 										ignores_unknown_keys(fcinfo, 5), takes_lines);
 	return finish_insert(&insert, skips);
@@ -80,7 +79,7 @@ algo_ref_bulk_insert_jsonb(PG_FUNCTION_ARGS)
 	ar_bulk_argument_check(fcinfo, 1, "rows");
 	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = ar_bulk_argument_skips(fcinfo, 6);
-	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
+	insert.target = ar_bulk_open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_jsonb(insert.target, PG_GETARG_DATUM(1),
 										 ignores_unknown_keys(fcinfo, 5));
 	return finish_insert(&insert, skips);
@@ -100,7 +99,7 @@ algo_ref_bulk_insert_array(PG_FUNCTION_ARGS)
 	ar_bulk_argument_check(fcinfo, 1, "rows");
 	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = ar_bulk_argument_skips(fcinfo, 6);
-	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
+	insert.target = ar_bulk_open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	insert.source = ar_bulk_source_array(insert.target, PG_GETARG_DATUM(1),
 										 names_argument(fcinfo, 7),
 										 ignores_unknown_keys(fcinfo, 5));
@@ -123,7 +122,7 @@ algo_ref_bulk_insert_query(PG_FUNCTION_ARGS)
 	ar_bulk_argument_options(fcinfo, 2, &insert);
 	skips = ar_bulk_argument_skips(fcinfo, 5);
 	query = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	insert.target = open_target(PG_GETARG_OID(0), RowExclusiveLock);
+	insert.target = ar_bulk_open_target(PG_GETARG_OID(0), RowExclusiveLock);
 	if (skips)
 		insert.source = ar_bulk_source_query(insert.target, query, 0);
 	else
@@ -155,7 +154,7 @@ algo_ref_bulk_insert_returning(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	insert.returning = result->setResult;
 	insert.returning_desc = result->setDesc;
-	insert.target = open_target(target, RowExclusiveLock);
+	insert.target = ar_bulk_open_target(target, RowExclusiveLock);
 	insert.source = ar_bulk_source_text(insert.target, VARDATA_ANY(rows), VARSIZE_ANY_EXHDR(rows),
 										ignores_unknown_keys(fcinfo, 5), false);
 	ar_bulk_insert(&insert);
@@ -175,7 +174,7 @@ algo_ref_bulk_explain(PG_FUNCTION_ARGS)
 
 	ar_bulk_argument_check(fcinfo, 0, "target");
 	InitMaterializedSRF(fcinfo, 0);
-	target = open_target(PG_GETARG_OID(0), AccessShareLock);
+	target = ar_bulk_open_target(PG_GETARG_OID(0), AccessShareLock);
 	reasons = ar_bulk_reasons(target);
 	foreach(cell, reasons)
 		put_reason((ReturnSetInfo *) fcinfo->resultinfo, "executor", lfirst(cell));
@@ -241,8 +240,8 @@ ar_bulk_argument_check(FunctionCallInfo fcinfo, int n, const char *name)
 /*
  * Open the target with a lock that is kept.
  */
-static Relation
-open_target(Oid target, LOCKMODE lockmode)
+Relation
+ar_bulk_open_target(Oid target, LOCKMODE lockmode)
 {
 	Relation	relation = relation_open(target, lockmode);
 

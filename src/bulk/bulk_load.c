@@ -217,7 +217,7 @@ load_by_cursor(Load *load)
 	SPIParseOpenOptions options = {.cursorOptions = CURSOR_OPT_NO_SCROLL};
 	Portal		portal = SPI_cursor_parse_open(NULL, load->query, &options);
 	BulkSource *source = ar_bulk_source_cursor(portal, load->batch_rows);
-	Relation	target = relation_open(load->target, RowExclusiveLock);
+	Relation	target = ar_bulk_open_target(load->target, RowExclusiveLock);
 
 	if (portal->strategy != PORTAL_ONE_SELECT)
 		ereport(ERROR,
@@ -257,7 +257,7 @@ load_by_key(Load *load)
 static void
 prepare_key(Load *load)
 {
-	Relation	target = relation_open(load->target, RowExclusiveLock);
+	Relation	target = ar_bulk_open_target(load->target, RowExclusiveLock);
 	TupleDesc	desc;
 	List	   *columns = ar_bulk_insert_columns_but(target, load->query, load->key, &desc);
 	Oid			type = InvalidOid;
@@ -418,6 +418,8 @@ one_text(const char *sql)
 
 	if (SPI_execute(sql, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the key");
+	/* SPI has switched to its own, which lives as long as the load */
+	MemoryContextSwitchTo(caller);
 	if (SPI_processed > 0)
 	{
 		int			nest_level = NewGUCNestLevel();
@@ -426,8 +428,6 @@ one_text(const char *sql)
 			(void) set_config_option(settings[i][0], settings[i][1], PGC_USERSET, PGC_S_SESSION,
 									 GUC_ACTION_SAVE, true, 0, false);
 		result = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		if (result != NULL)
-			result = MemoryContextStrdup(caller, result);
 		AtEOXact_GUC(false, nest_level);
 	}
 	SPI_freetuptable(SPI_tuptable);
@@ -440,7 +440,7 @@ insert_batch(Load *load, BulkSource *source, const char *query)
 	BulkInsert	insert = load->options;
 	uint64		count;
 
-	insert.target = relation_open(load->target, RowExclusiveLock);
+	insert.target = ar_bulk_open_target(load->target, RowExclusiveLock);
 	if (load->skips)
 	{
 		insert.source = source != NULL ? ar_bulk_source_some(source, load->batch_rows, load->last_row) :

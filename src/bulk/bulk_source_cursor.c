@@ -57,12 +57,14 @@ bool
 ar_bulk_source_cursor_has_more(BulkSource *base)
 {
 	CursorSource *source = (CursorSource *) base;
+	MemoryContext caller = CurrentMemoryContext;
 
 	if (source->next < source->count)
 		return true;
 	if (source->rows != NULL)
 		SPI_freetuptable(source->rows);
 	SPI_cursor_fetch(source->portal, true, FETCH_ROWS);
+	MemoryContextSwitchTo(caller);
 	source->rows = SPI_tuptable;
 	source->count = SPI_processed;
 	source->next = 0;
