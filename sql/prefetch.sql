@@ -39,6 +39,7 @@ SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id DESC', 'posts!
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'posts!inner(id).tags!inner(name; where: name = ''x'')');
 -- what begins alike is read once
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'posts(id).comments(id)', 'posts.tags(name)');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'top:posts!user_id(id; order: views desc; limit: 1)', 'top.comments(id)', 'posts!user_id.comments.count()', 'posts(id)');
 -- recursion, which ends at a row that is above itself
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'manager*4(name)');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'users*2(id)');

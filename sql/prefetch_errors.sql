@@ -21,6 +21,11 @@ SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(limit: x)
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id*3');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id*1000');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'manager!inner*3');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'manager*3.manager');
+\set VERBOSITY terse
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'a:a*100.b:b*100.c:c*100');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users', repeat('manager.', 40000) || 'manager');
+\set VERBOSITY default
 SELECT * FROM algo_ref.prefetch('SELECT id FROM posts', 'user.count()');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id', 'posts!editor_id');
 SELECT * FROM algo_ref.prefetch('SELECT id, name AS posts FROM users', 'posts!user_id');

@@ -299,6 +299,7 @@ extern const char *ar_prefetch_strategy_name(FetchStrategy strategy);
 /* prefetch_key.c: distinct keys and their numbers --------------------------- */
 
 typedef struct KeyTable
+	int			step_count;		/* nodes without the top */
 {
 	const KeyShape *shape;
 	MemoryContext context;

@@ -40,7 +40,7 @@ COMMENT ON FUNCTION algo_ref.prefetch_rows(text, text[], jsonb) IS
 -- 42704 no such relationship; 22023 an ambiguous one, a query that is not one
 -- statement or lacks a key; 0A000 a query that is not a SELECT or not only reads;
 -- 42701 a name that is a column's, too; 42712 a name for two things; 42703 no
--- such column; the server's own.
+-- such column; 54000 more than 1,000 relationships; the server's own.
 -- Source: SQLAlchemy, selectinload(); PostgREST, resource embedding.
 CREATE FUNCTION algo_ref.prefetch(query text, VARIADIC paths text[])
 RETURNS SETOF json

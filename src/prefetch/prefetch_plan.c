@@ -50,6 +50,9 @@ typedef struct Source
 	int			varno;
 	Oid			table;
 	bool		is_direct;		/* a table in FROM: columns can be added */
+/* relationships that the paths of one call may follow */
+#define MAX_STEPS 1000
+
 	AttrNumber	position[MaxHeapAttributeNumber + 1];	/* 0: not returned */
 } Source;
 
@@ -70,9 +73,12 @@ static void drop_plan(PrefetchPlan *plan);
 static void drop_oldest(void);
 static PrefetchPlan *make_plan(const char *query, int path_count, char **paths);
 static void build_tree(PrefetchPlan *plan);
-static PathNode *add_step(PathNode *parent, PathStep *step);
-static void expand_recursion(PathNode *node);
-static PathNode *copy_branch(PathNode *node, PathNode *parent);
+static PathNode *add_step(PrefetchPlan *plan, PathNode *parent, PathStep *step);
+static bool is_same_step(const PathStep *one, const PathStep *other);
+static void expand_recursion(PrefetchPlan *plan, PathNode *node);
+static PathNode *copy_branch(PrefetchPlan *plan, const PathNode *node, PathNode *parent);
+static PathNode *new_node(PrefetchPlan *plan);
+static void two_things(const char *name, const PathStep *one, const PathStep *other);
 static RawStmt *parse_query(const NamedText *named);
 static List *find_sources(Query *query);
 static bool trace_view(Oid *table, AttrNumber *column);
@@ -296,7 +302,7 @@ build_tree(PrefetchPlan *plan)
 		ListCell   *cell;
 
 		foreach(cell, ar_prefetch_parse_path(plan->paths[i]))
-			node = add_step(node, lfirst(cell));
+			node = add_step(plan, node, lfirst(cell));
 	}
 }
 
@@ -340,42 +346,39 @@ same_arguments(const PathStep *a, const PathStep *b)
 
 /*
  * The child of a node that a step leads to.  A step without arguments goes
- * with one that has some.
+ * with one that has some, and a mere name with what an earlier path calls so.
  */
 static PathNode *
-add_step(PathNode *parent, PathStep *step)
+add_step(PrefetchPlan *plan, PathNode *parent, PathStep *step)
 {
 	char	   *name = step->alias ? step->alias :
 	step->count ? psprintf("%s_count", step->name) : step->name;
 	PathNode   *node;
 	ListCell   *cell;
 
-	if (parent->count)
-		elog(ERROR, "nothing can follow count()");
+	Assert(!parent->count);
 	foreach(cell, parent->children)
 	{
 		node = lfirst(cell);
 		if (strcmp(node->name, name) != 0)
 			continue;
-		if (strcmp(node->step->name, step->name) != 0 ||
-			strcmp(node->step->pin ? node->step->pin : "", step->pin ? step->pin : "") != 0 ||
-			node->step->count != step->count || node->step->depth != step->depth ||
-			(node->step->has_arguments && step->has_arguments &&
-			 !same_arguments(node->step, step)))
-			ereport(ERROR,
-					errcode(ERRCODE_DUPLICATE_ALIAS),
-					errmsg("\"%s\" stands for two different things in the paths", name),
-					errdetail("They are \"%s\" and \"%s\".", node->step->path, step->path),
-					errhint("Give one of them an alias, as in \"alias:%s\".", step->name));
+		if (!is_same_step(node->step, step))
+			two_things(name, node->step, step);
 		node->inner |= step->inner;
 		if (step->has_arguments)
 		{
-			node->step = step;
+			PathStep   *merged = memcpy(palloc(sizeof(PathStep)), step, sizeof(PathStep));
+
+			/* what is followed has been said before */
+			merged->alias = node->step->alias;
+			merged->name = node->step->name;
+			merged->pin = node->step->pin;
+			node->step = merged;
 			node->limit = step->limit;
 		}
 		return node;
 	}
-	node = palloc0(sizeof(PathNode));
+	node = new_node(plan);
 	node->parent = parent;
 	node->step = step;
 	node->name = name;
@@ -391,7 +394,7 @@ add_step(PathNode *parent, PathStep *step)
  * what follows the step.
  */
 static void
-expand_recursion(PathNode *node)
+expand_recursion(PrefetchPlan *plan, PathNode *node)
 {
 	ListCell   *cell;
 
@@ -411,7 +414,7 @@ expand_recursion(PathNode *node)
 		node->chain_length = 1;
 		for (int i = 1; i < node->step->depth; i++)
 		{
-			PathNode   *next = palloc(sizeof(PathNode));
+			PathNode   *next = new_node(plan);
 
 			*next = *node;
 			next->chain_length = level->chain_length;
@@ -419,7 +422,7 @@ expand_recursion(PathNode *node)
 			next->chain_length++;
 			next->children = NIL;
 			foreach(cell, below)
-				next->children = lappend(next->children, copy_branch(lfirst(cell), next));
+				next->children = lappend(next->children, copy_branch(plan, lfirst(cell), next));
 
 			/* first, as the name of the step is the first to be met */
 			level->children = lcons(next, list_copy(level->children));
@@ -428,13 +431,13 @@ expand_recursion(PathNode *node)
 		node->step->depth = 0;
 	}
 	foreach(cell, node->children)
-		expand_recursion(lfirst(cell));
+		expand_recursion(plan, lfirst(cell));
 }
 
 static PathNode *
-copy_branch(PathNode *node, PathNode *parent)
+copy_branch(PrefetchPlan *plan, const PathNode *node, PathNode *parent)
 {
-	PathNode   *copy = palloc(sizeof(PathNode));
+	PathNode   *copy = new_node(plan);
 	ListCell   *cell;
 
 	*copy = *node;
@@ -442,7 +445,7 @@ copy_branch(PathNode *node, PathNode *parent)
 	copy->parent = parent;
 	copy->children = NIL;
 	foreach(cell, node->children)
-		copy->children = lappend(copy->children, copy_branch(lfirst(cell), copy));
+		copy->children = lappend(copy->children, copy_branch(plan, lfirst(cell), copy));
 	return copy;
 }
 
@@ -500,6 +503,33 @@ plan_top(PrefetchPlan *plan)
 	error_context_stack = callback.previous;
 	ar_prefetch_check_parameters(type_count, named->count);
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks)
+/*
+ * May a step stand for what an earlier one with its name stands for?
+ */
+static bool
+is_same_step(const PathStep *one, const PathStep *other)
+{
+	bool		is_mere_name = other->alias == NULL && other->pin == NULL;
+
+	if (one->count != other->count || one->depth != other->depth)
+		return false;
+	if (one->has_arguments && other->has_arguments && !same_arguments(one, other))
+		return false;
+	return (is_mere_name && !other->count) ||
+		(strcmp(one->name, other->name) == 0 &&
+		 strcmp(one->pin ? one->pin : "", other->pin ? other->pin : "") == 0);
+}
+
+static void
+two_things(const char *name, const PathStep *one, const PathStep *other)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_DUPLICATE_ALIAS),
+			errmsg("\"%s\" stands for two different things in the paths", name),
+			errdetail("They are \"%s\" and \"%s\".", one->path, other->path),
+			errhint("Give one of them an alias, as in \"alias:%s\".", other->name));
+}
+
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("the query has to read only"),
@@ -508,7 +538,8 @@ plan_top(PrefetchPlan *plan)
 	visible = ExecCleanTargetListLength(query->targetList);
 
 	/* names first: a mistake in a path is found before anything is prepared */
-	expand_recursion(top);
+	expand_recursion(plan, top);
+	check_stack_depth();
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst(cell);
@@ -520,6 +551,13 @@ plan_top(PrefetchPlan *plan)
 	finish_children(plan, top);
 	for (int i = 0; i < top->child_count; i++)
 	{
+		foreach(cell, below)
+		{
+			const PathNode *child = lfirst(cell);
+
+			if (node->step->depth > 1 && strcmp(child->name, node->name) == 0)
+				two_things(node->name, node->step, child->step);
+		}
 		PathNode   *child = top->child[i];
 		Source	   *source = source_of(child, sources);
 		const AttrNumber *near;
@@ -560,6 +598,21 @@ plan_top(PrefetchPlan *plan)
 								i, i == 0);
 	}
 	top->bare = visible == 0;
+/*
+ * Each node has statements of its own, and may stand on all others.
+ */
+static PathNode *
+new_node(PrefetchPlan *plan)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (++plan->step_count > MAX_STEPS)
+		ereport(ERROR,
+				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the paths follow more than %d relationships", MAX_STEPS),
+				errdetail("Each depth of a recursion counts, with what is followed from there."));
+	return palloc0(sizeof(PathNode));
+}
+
 	finish_columns(top);
 	plan_below(plan, top);
 }
@@ -971,6 +1024,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 			node->link_far_position[i] = position_of(&link_set, far->column[i]);
 		for (i = 0; i < far->key_count; i++)
 			need_column(&set, far->target_column[i]);
+	check_stack_depth();
 		node->fetch = make_fetch(node, far->target, far->table, far->column, far->target_column,
 								 far->equality, far->key_count, false, &set, NIL, step->where, -1,
 								 NULL);
