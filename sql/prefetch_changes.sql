@@ -89,6 +89,57 @@ SELECT * FROM blog.page();
 SET search_path = blog;
 EXECUTE page;
 
+-- a name that means another table now
+SET client_min_messages = warning;
+CREATE TABLE other.days (day date);
+INSERT INTO other.days VALUES ('2020-01-02');
+SET search_path = blog, other;
+PREPARE days AS SELECT * FROM algo_ref.prefetch('SELECT * FROM days', VARIADIC '{}');
+PREPARE here AS SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'posts(where: day IN (SELECT day FROM days))');
+EXECUTE days;
+EXECUTE here;
+CREATE TABLE days (day date, more text);
+INSERT INTO days VALUES ('2020-02-02', 'x');
+EXECUTE days;
+EXECUTE here;
+CREATE TEMP TABLE other_days (day date);
+CREATE TEMP TABLE days (day text);
+EXECUTE days;
+DROP TABLE pg_temp.days, pg_temp.other_days, blog.days;
+EXECUTE days;
+EXECUTE here;
+SET search_path = blog;
+RESET client_min_messages;
+
+-- a function that returns something else
+CREATE FUNCTION pair() RETURNS TABLE (a int) LANGUAGE sql AS 'SELECT 1';
+PREPARE pair AS SELECT * FROM algo_ref.prefetch('SELECT * FROM pair()', VARIADIC '{}');
+EXECUTE pair;
+DROP FUNCTION pair();
+CREATE FUNCTION pair() RETURNS TABLE (a text, b int) LANGUAGE sql AS $$SELECT 'x', 2$$;
+EXECUTE pair;
+
+-- literals are read anew under other settings, and by the clock
+PREPARE literals AS SELECT * FROM algo_ref.prefetch($$SELECT '03/02/2024'::date AS day, '2024-01-01 12:00'::timestamptz AT TIME ZONE 'UTC' AS noon, '-1 2:00'::interval AS span$$, VARIADIC '{}');
+SET datestyle = 'ISO, MDY';
+SET timezone = 'UTC';
+EXECUTE literals;
+SET datestyle = 'ISO, DMY';
+EXECUTE literals;
+SET timezone = 'Asia/Tokyo';
+EXECUTE literals;
+SET intervalstyle = 'sql_standard';
+EXECUTE literals;
+RESET datestyle;
+RESET timezone;
+RESET intervalstyle;
+PREPARE clock AS SELECT (j ->> 'now')::timestamptz = transaction_timestamp() AS is_now FROM algo_ref.prefetch('SELECT ''now''::timestamptz AS now', VARIADIC '{}') j;
+EXECUTE clock;
+EXECUTE clock;
+PREPARE recent AS SELECT count(*) FROM algo_ref.prefetch('SELECT id FROM users', 'posts!inner(where: '' NOW''::timestamptz = transaction_timestamp())') j;
+EXECUTE recent;
+EXECUTE recent;
+
 -- what a transaction has changed, and has undone
 BEGIN;
 ALTER TABLE posts ADD COLUMN more int;

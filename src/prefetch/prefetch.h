@@ -16,6 +16,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "pgtime.h"
 #include "relationship/relationship.h"
 #include "tcop/dest.h"
 #include "utils/jsonb.h"
@@ -267,6 +268,17 @@ typedef struct PathNode
 	PrefetchFetch *fetch;
 } PathNode;
 
+/* what else than the search_path the reading of a text depends on */
+typedef struct PlanSettings
+{
+	bool		row_security;
+	bool		standard_conforming_strings;
+	int			date_style;
+	int			date_order;
+	int			interval_style;
+	pg_tz	   *time_zone;
+} PlanSettings;
+
 typedef struct PrefetchPlan
 {
 	MemoryContext context;
@@ -279,14 +291,18 @@ typedef struct PrefetchPlan
 	int			path_count;
 	char	  **paths;
 	char	   *search_path;
-	bool		row_security;
+	PlanSettings settings;
+	bool		reads_clock;	/* good for one call */
+	List	   *names;			/* of tables, without a schema, in the texts */
+	List	   *named_tables;	/* Oids, what each of them means */
 	PrefetchStatement *top_statement;
 	TupleDesc	top_desc;
 	List	   *statements;		/* all that were prepared */
 	PathNode   *top;
+	int			step_count;		/* nodes without the top */
 	int			node_count;
 	List	   *nodes;			/* parents before children */
-	List	   *tables;			/* Oids, of the relationships */
+	List	   *tables;			/* Oids, of the query and the relationships */
 } PrefetchPlan;
 
 extern PrefetchPlan *ar_prefetch_plan(const char *query, int path_count, char **paths);
@@ -299,7 +315,6 @@ extern const char *ar_prefetch_strategy_name(FetchStrategy strategy);
 /* prefetch_key.c: distinct keys and their numbers --------------------------- */
 
 typedef struct KeyTable
-	int			step_count;		/* nodes without the top */
 {
 	const KeyShape *shape;
 	MemoryContext context;

@@ -1,15 +1,20 @@
 /*
  * prefetch_plan.c: from a query and paths to what has to be read.
  *
- * Plans are kept for the session, and are good as long as no table that they
- * looked at has changed, for one role and search_path.  A plan in use is
- * pinned: made stale meanwhile, it goes when its last user does.
+ * Plans are kept for the session, and are good as long as the same texts would
+ * lead to the same plan: no table that they looked at has changed, their names
+ * mean the same tables, and the role, search_path and the settings by which
+ * literals are read are what they were.  A plan whose texts have a literal like
+ * 'now' is not kept.  A plan in use is pinned: made stale meanwhile, it goes
+ * when its last user does.
  *
  * The keys that the first level needs come from the columns that the query
  * returns, whatever they are called there.  One that it does not return is
  * added to it, unseen, where that cannot change its rows.
  */
 #include "postgres.h"
+
+#include <ctype.h>
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -24,6 +29,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
 #include "parser/parse_coerce.h"
 #include "parser/parser.h"
@@ -44,15 +50,15 @@
 
 #define CACHED_PLANS 64
 
+/* relationships that the paths of one call may follow */
+#define MAX_STEPS 1000
+
 /* A table that the query reads, and which of its columns come back. */
 typedef struct Source
 {
 	int			varno;
 	Oid			table;
 	bool		is_direct;		/* a table in FROM: columns can be added */
-/* relationships that the paths of one call may follow */
-#define MAX_STEPS 1000
-
 	AttrNumber	position[MaxHeapAttributeNumber + 1];	/* 0: not returned */
 } Source;
 
@@ -69,6 +75,11 @@ static int	plan_count = 0;
 static PrefetchPlan *find_plan(const char *query, int path_count, char **paths);
 static bool matches(const PrefetchPlan *plan, const char *query, int path_count, char **paths);
 static bool is_current(const PrefetchPlan *plan);
+static PlanSettings current_settings(void);
+static bool same_settings(const PlanSettings *one, const PlanSettings *other);
+static bool names_are_current(const PrefetchPlan *plan);
+static bool note_text(Node *node, void *context);
+static bool reads_the_clock(const char *literal);
 static void drop_plan(PrefetchPlan *plan);
 static void drop_oldest(void);
 static PrefetchPlan *make_plan(const char *query, int path_count, char **paths);
@@ -102,7 +113,7 @@ static PrefetchFetch *make_fetch(PathNode *node, Oid table, Oid near_table,
 static void write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns,
 					  char **operators, ColumnSet *set, const char *where, List *order,
 					  int64 limit, const char *count_join);
-static void check_condition(PathStep *step, Oid table);
+static void check_condition(PrefetchPlan *plan, PathStep *step, Oid table);
 static List *full_order(PathNode *node, Oid table);
 static const AttrNumber *identity_columns(const PathNode *node, int *count);
 static void check_identity(const PathNode *node, const PathNode *other);
@@ -148,12 +159,17 @@ ar_prefetch_plan(const char *query, int path_count, char **paths)
 		drop_plan(plan);
 		CHECK_FOR_INTERRUPTS();
 	}
+	plan->pins++;
+	if (plan->reads_clock)
+	{
+		plan->stale = true;
+		return plan;
+	}
 	if (plan_count >= CACHED_PLANS)
 		drop_oldest();
 	plan->next = plans;
 	plans = plan;
 	plan_count++;
-	plan->pins++;
 	return plan;
 }
 
@@ -212,12 +228,110 @@ matches(const PrefetchPlan *plan, const char *query, int path_count, char **path
 	return true;
 }
 
+/*
+ * The server notices by itself what else its plans depend on, as functions.
+ */
 static bool
 is_current(const PrefetchPlan *plan)
 {
+	PlanSettings settings = current_settings();
+
 	return !plan->stale && plan->generation == ar_relationship_generation() &&
-		plan->user == GetUserId() && plan->row_security == row_security &&
-		strcmp(plan->search_path, namespace_search_path) == 0;
+		plan->user == GetUserId() && strcmp(plan->search_path, namespace_search_path) == 0 &&
+		same_settings(&plan->settings, &settings) &&
+		CachedPlanIsValid(plan->top_statement->source) && names_are_current(plan);
+}
+
+static PlanSettings
+current_settings(void)
+{
+	PlanSettings settings;
+
+	settings.row_security = row_security;
+	settings.standard_conforming_strings = standard_conforming_strings;
+	settings.date_style = DateStyle;
+	settings.date_order = DateOrder;
+	settings.interval_style = IntervalStyle;
+	settings.time_zone = session_timezone;
+	return settings;
+}
+
+static bool
+same_settings(const PlanSettings *one, const PlanSettings *other)
+{
+	return one->row_security == other->row_security &&
+		one->standard_conforming_strings == other->standard_conforming_strings &&
+		one->date_style == other->date_style && one->date_order == other->date_order &&
+		one->interval_style == other->interval_style && one->time_zone == other->time_zone;
+}
+
+/*
+ * A table that has been created since may stand in the way of another one of
+ * the same name.
+ */
+static bool
+names_are_current(const PrefetchPlan *plan)
+{
+	ListCell   *name_cell;
+	ListCell   *table_cell;
+
+	forboth(name_cell, plan->names, table_cell, plan->named_tables)
+	{
+		if (RelnameGetRelid(lfirst(name_cell)) != lfirst_oid(table_cell))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Remember of a text, as parsed, what a plan for it depends on and the server
+ * does not notice.
+ */
+static bool
+note_text(Node *node, void *context)
+{
+	PrefetchPlan *plan = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeVar) && ((RangeVar *) node)->schemaname == NULL)
+	{
+		char	   *name = pstrdup(((RangeVar *) node)->relname);
+
+		plan->names = lappend(plan->names, name);
+		plan->named_tables = lappend_oid(plan->named_tables, RelnameGetRelid(name));
+	}
+	else if (IsA(node, A_Const) && !((A_Const *) node)->isnull &&
+			 IsA(&((A_Const *) node)->val, String))
+		plan->reads_clock |= reads_the_clock(strVal(&((A_Const *) node)->val));
+	return raw_expression_tree_walker(node, note_text, context);
+}
+
+/*
+ * Does a literal, if it is that of a time, mean another one each time that it
+ * is read?
+ */
+static bool
+reads_the_clock(const char *literal)
+{
+	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+
+	while (*literal)
+	{
+		const char *start = literal;
+
+		while (isalpha((unsigned char) *literal))
+			literal++;
+		for (int i = 0; i < lengthof(words); i++)
+		{
+			if (literal - start == strlen(words[i]) &&
+				pg_strncasecmp(start, words[i], literal - start) == 0)
+				return true;
+		}
+		if (literal == start)
+			literal++;
+	}
+	return false;
 }
 
 static void
@@ -260,7 +374,7 @@ make_plan(const char *query, int path_count, char **paths)
 	plan->context = context;
 	plan->generation = ar_relationship_generation();
 	plan->user = GetUserId();
-	plan->row_security = row_security;
+	plan->settings = current_settings();
 	plan->search_path = pstrdup(namespace_search_path);
 	plan->query = pstrdup(query);
 	plan->path_count = path_count;
@@ -390,6 +504,33 @@ add_step(PrefetchPlan *plan, PathNode *parent, PathStep *step)
 }
 
 /*
+ * May a step stand for what an earlier one with its name stands for?
+ */
+static bool
+is_same_step(const PathStep *one, const PathStep *other)
+{
+	bool		is_mere_name = other->alias == NULL && other->pin == NULL;
+
+	if (one->count != other->count || one->depth != other->depth)
+		return false;
+	if (one->has_arguments && other->has_arguments && !same_arguments(one, other))
+		return false;
+	return (is_mere_name && !other->count) ||
+		(strcmp(one->name, other->name) == 0 &&
+		 strcmp(one->pin ? one->pin : "", other->pin ? other->pin : "") == 0);
+}
+
+static void
+two_things(const char *name, const PathStep *one, const PathStep *other)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_DUPLICATE_ALIAS),
+			errmsg("\"%s\" stands for two different things in the paths", name),
+			errdetail("They are \"%s\" and \"%s\".", one->path, other->path),
+			errhint("Give one of them an alias, as in \"alias:%s\".", other->name));
+}
+
+/*
  * A step with a depth becomes as many nodes, one below the other, each with
  * what follows the step.
  */
@@ -398,6 +539,7 @@ expand_recursion(PrefetchPlan *plan, PathNode *node)
 {
 	ListCell   *cell;
 
+	check_stack_depth();
 	if (node->step && node->step->depth > 0)
 	{
 		List	   *below = node->children;
@@ -409,6 +551,13 @@ expand_recursion(PrefetchPlan *plan, PathNode *node)
 					errmsg("relationship \"%s\" is followed again and again, and cannot be inner", node->step->name),
 					errdetail("The path is \"%s\".", node->step->path),
 					errhint("A condition of the query, or of the step before, says which rows have one."));
+		foreach(cell, below)
+		{
+			const PathNode *child = lfirst(cell);
+
+			if (node->step->depth > 1 && strcmp(child->name, node->name) == 0)
+				two_things(node->name, node->step, child->step);
+		}
 
 		node->in_chain = true;
 		node->chain_length = 1;
@@ -447,6 +596,21 @@ copy_branch(PrefetchPlan *plan, const PathNode *node, PathNode *parent)
 	foreach(cell, node->children)
 		copy->children = lappend(copy->children, copy_branch(plan, lfirst(cell), copy));
 	return copy;
+}
+
+/*
+ * Each node has statements of its own, and may stand on all others.
+ */
+static PathNode *
+new_node(PrefetchPlan *plan)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (++plan->step_count > MAX_STEPS)
+		ereport(ERROR,
+				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the paths follow more than %d relationships", MAX_STEPS),
+				errdetail("Each depth of a recursion counts, with what is followed from there."));
+	return palloc0(sizeof(PathNode));
 }
 
 /*
@@ -501,35 +665,9 @@ plan_top(PrefetchPlan *plan)
 	error_context_stack = &callback;
 	query = parse_analyze_varparams(copyObject(statement), named->text, &types, &type_count, NULL);
 	error_context_stack = callback.previous;
+	(void) note_text(statement->stmt, plan);
 	ar_prefetch_check_parameters(type_count, named->count);
 	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks)
-/*
- * May a step stand for what an earlier one with its name stands for?
- */
-static bool
-is_same_step(const PathStep *one, const PathStep *other)
-{
-	bool		is_mere_name = other->alias == NULL && other->pin == NULL;
-
-	if (one->count != other->count || one->depth != other->depth)
-		return false;
-	if (one->has_arguments && other->has_arguments && !same_arguments(one, other))
-		return false;
-	return (is_mere_name && !other->count) ||
-		(strcmp(one->name, other->name) == 0 &&
-		 strcmp(one->pin ? one->pin : "", other->pin ? other->pin : "") == 0);
-}
-
-static void
-two_things(const char *name, const PathStep *one, const PathStep *other)
-{
-	ereport(ERROR,
-			errcode(ERRCODE_DUPLICATE_ALIAS),
-			errmsg("\"%s\" stands for two different things in the paths", name),
-			errdetail("They are \"%s\" and \"%s\".", one->path, other->path),
-			errhint("Give one of them an alias, as in \"alias:%s\".", other->name));
-}
-
 		ereport(ERROR,
 				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("the query has to read only"),
@@ -539,7 +677,6 @@ two_things(const char *name, const PathStep *one, const PathStep *other)
 
 	/* names first: a mistake in a path is found before anything is prepared */
 	expand_recursion(plan, top);
-	check_stack_depth();
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst(cell);
@@ -551,13 +688,6 @@ two_things(const char *name, const PathStep *one, const PathStep *other)
 	finish_children(plan, top);
 	for (int i = 0; i < top->child_count; i++)
 	{
-		foreach(cell, below)
-		{
-			const PathNode *child = lfirst(cell);
-
-			if (node->step->depth > 1 && strcmp(child->name, node->name) == 0)
-				two_things(node->name, node->step, child->step);
-		}
 		PathNode   *child = top->child[i];
 		Source	   *source = source_of(child, sources);
 		const AttrNumber *near;
@@ -585,7 +715,10 @@ two_things(const char *name, const PathStep *one, const PathStep *other)
 	plan->top_statement = top_statement;
 	plan->top_desc = CreateTupleDescCopy(top_statement->source->resultDesc);
 	foreach(cell, top_statement->source->relationOids)
+	{
 		ar_relationship_observe(lfirst_oid(cell));
+		plan->tables = list_append_unique_oid(plan->tables, lfirst_oid(cell));
+	}
 	if (plan->top_desc->natts != visible + added)
 		elog(ERROR, "the query returns %d columns, not %d", plan->top_desc->natts, visible + added);
 	top->json_count = visible;
@@ -598,21 +731,6 @@ two_things(const char *name, const PathStep *one, const PathStep *other)
 								i, i == 0);
 	}
 	top->bare = visible == 0;
-/*
- * Each node has statements of its own, and may stand on all others.
- */
-static PathNode *
-new_node(PrefetchPlan *plan)
-{
-	CHECK_FOR_INTERRUPTS();
-	if (++plan->step_count > MAX_STEPS)
-		ereport(ERROR,
-				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				errmsg("the paths follow more than %d relationships", MAX_STEPS),
-				errdetail("Each depth of a recursion counts, with what is followed from there."));
-	return palloc0(sizeof(PathNode));
-}
-
 	finish_columns(top);
 	plan_below(plan, top);
 }
@@ -906,6 +1024,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 	ListCell   *cell;
 	int			i;
 
+	check_stack_depth();
 	node->to_one = ar_relationship_is_to_one(r);
 	if (node->count && node->to_one)
 		ereport(ERROR,
@@ -914,7 +1033,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 				errdetail("The path is \"%s\".", step->path));
 	plan->tables = list_append_unique_oid(plan->tables, r->target);
 	if (step->where)
-		check_condition(step, r->target);
+		check_condition(plan, step, r->target);
 	ar_prefetch_json_bytes(&prefix, ",", 1);
 	ar_prefetch_json_string(&prefix, node->name, strlen(node->name));
 	ar_prefetch_json_bytes(&prefix, ":", 1);
@@ -1024,7 +1143,6 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 			node->link_far_position[i] = position_of(&link_set, far->column[i]);
 		for (i = 0; i < far->key_count; i++)
 			need_column(&set, far->target_column[i]);
-	check_stack_depth();
 		node->fetch = make_fetch(node, far->target, far->table, far->column, far->target_column,
 								 far->equality, far->key_count, false, &set, NIL, step->where, -1,
 								 NULL);
@@ -1122,7 +1240,7 @@ finish_columns(PathNode *node)
  * it is ever needed or not, and without what we write around it.
  */
 static void
-check_condition(PathStep *step, Oid table)
+check_condition(PrefetchPlan *plan, PathStep *step, Oid table)
 {
 	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s WHERE (%s\n)", qualified_name(table),
 														  step->where));
@@ -1134,6 +1252,7 @@ check_condition(PathStep *step, Oid table)
 
 	error_context_stack = &callback;
 	parsed = raw_parser(named->text, RAW_PARSE_DEFAULT);
+	(void) note_text(linitial_node(RawStmt, parsed)->stmt, plan);
 	(void) parse_analyze_varparams(linitial_node(RawStmt, parsed), named->text, &types, &count,
 								   NULL);
 	error_context_stack = callback.previous;
