@@ -61,6 +61,16 @@ SELECT * FROM algo_ref.prefetch_query('SELECT :text AS t', '{}', '{"text": "'' |
 SELECT * FROM algo_ref.prefetch_jsonb('SELECT id FROM users WHERE id = 2', 'posts(id)');
 CREATE VIEW people AS SELECT name, id AS number FROM users;
 SELECT * FROM algo_ref.prefetch('SELECT * FROM people ORDER BY number', 'posts(id)');
+-- columns that come through subqueries, WITH, LATERAL, joins and views, each from its own table
+SELECT * FROM algo_ref.prefetch('WITH w AS (SELECT id, name FROM users) SELECT w.name, l.* FROM w, LATERAL (SELECT w.id AS author, p.* FROM posts p WHERE p.user_id = w.id) l WHERE l.id < 3 ORDER BY l.id', 'comments!post_id(id)', 'profile(about)');
+SELECT * FROM algo_ref.prefetch('SELECT j.title FROM (users u JOIN posts p ON p.user_id = u.id) AS j (uid, name, boss, pid, user_id, title) WHERE pid = 1', 'comments!post_id(id)');
+SELECT * FROM algo_ref.prefetch('SELECT pid, title FROM (users u JOIN posts p ON p.user_id = u.id) AS j (uid, name, boss, pid, user_id, title) WHERE pid < 3 ORDER BY pid', 'comments!post_id(id)');
+SELECT * FROM algo_ref.prefetch('SELECT s.* FROM (SELECT e.id, m.id AS mid, m.manager_id FROM users e JOIN users m ON m.id = e.manager_id) s ORDER BY id', 'manager(name)');
+SELECT * FROM algo_ref.prefetch('SELECT s.* FROM (SELECT e.id, e.manager_id FROM users e JOIN users m ON m.id = e.manager_id) s ORDER BY id', 'manager(name)');
+CREATE VIEW boss AS SELECT e.id, m.id AS mid FROM users e JOIN users m ON m.id = e.manager_id GROUP BY e.id, m.id;
+SELECT * FROM algo_ref.prefetch('SELECT * FROM boss ORDER BY id', 'posts(id)');
+SELECT * FROM algo_ref.prefetch('SELECT id, max(mid) AS m FROM boss GROUP BY id ORDER BY id', 'posts(id)');
+DROP VIEW boss;
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'posts(id)') LIMIT 1;
 SELECT name, (SELECT json_agg(p) FROM algo_ref.prefetch_query('SELECT id FROM posts WHERE user_id = :u', '{tags}', jsonb_build_object('u', users.id)) p) FROM users ORDER BY id;
 

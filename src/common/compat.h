@@ -343,4 +343,15 @@ ar_set_sequence_record(xl_seq_rec *record, Relation sequence)
 #define AR_NOT_NULL_IS_CONSTRAINT
 #endif
 
+/*
+ * 18 lists what a query is grouped by as an entry of its range table, to which
+ * its columns refer.
+ */
+#if PG_VERSION_NUM >= 180000
+#define ar_group_expression(rte, column) \
+	((rte)->rtekind == RTE_GROUP ? (Node *) list_nth((rte)->groupexprs, (column) - 1) : NULL)
+#else
+#define ar_group_expression(rte, column) ((Node *) NULL)
+#endif
+
 #endif							/* AR_COMPAT_H */

@@ -56,7 +56,9 @@
 /* A table that the query reads, and which of its columns come back. */
 typedef struct Source
 {
-	int			varno;
+	char	   *way;			/* the numbers in the range tables by which it is
+								 * reached: one that is read twice is two */
+	int			varno;			/* the first of them */
 	Oid			table;
 	bool		is_direct;		/* a table in FROM: columns can be added */
 	AttrNumber	position[MaxHeapAttributeNumber + 1];	/* 0: not returned */
@@ -92,10 +94,16 @@ static PathNode *new_node(PrefetchPlan *plan);
 static void two_things(const char *name, const PathStep *one, const PathStep *other);
 static RawStmt *parse_query(const NamedText *named);
 static List *find_sources(Query *query);
-static bool trace_view(Oid *table, AttrNumber *column);
-static Source *get_source(List **sources, int varno, Oid table, bool is_direct);
+static bool trace_column(List *queries, Node *expression, StringInfo way, Oid *table,
+						 AttrNumber *column);
+static Node *column_below(List **queries, RangeTblEntry *rte, AttrNumber column);
+static CommonTableExpr *find_cte(Query *query, const char *name);
+static bool can_be_named(Query *query, int varno);
+static bool is_within(Node *join, int varno);
+static Source *get_source(List **sources, const char *way, int varno, Oid table, bool is_direct);
 static void plan_top(PrefetchPlan *plan);
-static Source *source_of(PathNode *node, List *sources);
+static Source *source_of(PathNode *node, List *sources, Query *query);
+static bool returns_key(const Source *source, const Relationship *r, Query *query);
 static int	top_column(Source *source, AttrNumber column, Query *query, SelectStmt *select,
 					   int *added, int visible);
 static bool takes_columns(Query *query);
@@ -689,7 +697,7 @@ plan_top(PrefetchPlan *plan)
 	for (int i = 0; i < top->child_count; i++)
 	{
 		PathNode   *child = top->child[i];
-		Source	   *source = source_of(child, sources);
+		Source	   *source = source_of(child, sources, query);
 		const AttrNumber *near;
 		int			count;
 
@@ -751,28 +759,20 @@ find_sources(Query *query)
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst(cell);
+		StringInfoData way;
+		Oid			table;
+		AttrNumber	column;
+		Source	   *source;
 
 		if (entry->resjunk)
 			continue;
 		position++;
-		if (IsA(entry->expr, Var) && ((Var *) entry->expr)->varlevelsup == 0 &&
-			OidIsValid(entry->resorigtbl))
-		{
-			Var		   *var = (Var *) entry->expr;
-			Oid			table = entry->resorigtbl;
-			AttrNumber	column = entry->resorigcol;
-
-			if (trace_view(&table, &column) && column > 0)
-			{
-				RangeTblEntry *rte = rt_fetch(var->varno, query->rtable);
-				Source	   *source = get_source(&sources, var->varno, table,
-												rte->rtekind == RTE_RELATION &&
-												rte->relid == table);
-
-				if (source->position[column] == 0)
-					source->position[column] = position;
-			}
-		}
+		initStringInfo(&way);
+		if (!trace_column(list_make1(query), (Node *) entry->expr, &way, &table, &column))
+			continue;
+		source = get_source(&sources, way.data, atoi(way.data), table, false);
+		if (source->position[column] == 0)
+			source->position[column] = position;
 	}
 	foreach(cell, query->rtable)
 	{
@@ -781,13 +781,14 @@ find_sources(Query *query)
 		varno++;
 		if (rte->rtekind == RTE_RELATION && rte->inFromCl &&
 			(rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_PARTITIONED_TABLE))
-			(void) get_source(&sources, varno, rte->relid, true);
+			get_source(&sources, psprintf(" %d", varno), varno, rte->relid, true)->is_direct =
+				can_be_named(query, varno);
 	}
 	return sources;
 }
 
 static Source *
-get_source(List **sources, int varno, Oid table, bool is_direct)
+get_source(List **sources, const char *way, int varno, Oid table, bool is_direct)
 {
 	Source	   *source;
 	ListCell   *cell;
@@ -795,10 +796,11 @@ get_source(List **sources, int varno, Oid table, bool is_direct)
 	foreach(cell, *sources)
 	{
 		source = lfirst(cell);
-		if (source->varno == varno && source->table == table)
+		if (strcmp(source->way, way) == 0)
 			return source;
 	}
 	source = palloc0(sizeof(Source));
+	source->way = pstrdup(way);
 	source->varno = varno;
 	source->table = table;
 	source->is_direct = is_direct;
@@ -807,40 +809,131 @@ get_source(List **sources, int varno, Oid table, bool is_direct)
 }
 
 /*
- * Follow a column of a view to the table it comes from.  False if it is not
- * just a column.
+ * Follow a column of the innermost of "queries" through subqueries, common
+ * table expressions and views to the table it comes from, and append the way
+ * to "way".  False if it is not just a column of a table.
  */
 static bool
-trace_view(Oid *table, AttrNumber *column)
+trace_column(List *queries, Node *expression, StringInfo way, Oid *table, AttrNumber *column)
 {
-	while (get_rel_relkind(*table) == RELKIND_VIEW)
+	while (expression && IsA(expression, Var))
 	{
-		Relation	view = table_open(*table, AccessShareLock);
-		Query	   *query = get_view_query(view);
-		TargetEntry *entry = get_tle_by_resno(query->targetList, *column);
-		bool		found = entry != NULL && OidIsValid(entry->resorigtbl) &&
-		query->setOperations == NULL;
+		Var		   *var = (Var *) expression;
+		RangeTblEntry *rte;
 
-		ar_relationship_observe(*table);
-		if (found)
-		{
-			*table = entry->resorigtbl;
-			*column = entry->resorigcol;
-		}
-		table_close(view, NoLock);
-		if (!found)
+		queries = list_copy_tail(queries, var->varlevelsup);
+		rte = rt_fetch(var->varno, linitial_node(Query, queries)->rtable);
+		if (var->varattno <= 0)
 			return false;
+		if (rte->rtekind != RTE_JOIN && ar_group_expression(rte, var->varattno) == NULL)
+			appendStringInfo(way, " %d", var->varno);
+		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_VIEW)
+		{
+			*table = rte->relid;
+			*column = var->varattno;
+			return true;
+		}
+		expression = column_below(&queries, rte, var->varattno);
+	}
+	return false;
+}
+
+/*
+ * What a column of an entry of a range table is made of, and the queries to
+ * which that belongs; NULL if it is not made of one column.
+ */
+static Node *
+column_below(List **queries, RangeTblEntry *rte, AttrNumber column)
+{
+	Query	   *query = NULL;
+
+	if (ar_group_expression(rte, column))
+		return ar_group_expression(rte, column);
+	if (rte->rtekind == RTE_JOIN)
+		return list_nth(rte->joinaliasvars, column - 1);
+	if (rte->rtekind == RTE_SUBQUERY)
+		query = rte->subquery;
+	else if (rte->rtekind == RTE_CTE)
+	{
+		*queries = list_copy_tail(*queries, rte->ctelevelsup);
+		query = castNode(Query, find_cte(linitial(*queries), rte->ctename)->ctequery);
+	}
+	else if (rte->rtekind == RTE_RELATION)
+	{
+		Relation	view = table_open(rte->relid, AccessShareLock);
+
+		Assert(rte->relkind == RELKIND_VIEW);
+		query = copyObject(get_view_query(view));
+		ar_relationship_observe(rte->relid);
+		table_close(view, NoLock);
+	}
+	if (query == NULL || query->setOperations || query->commandType != CMD_SELECT)
+		return NULL;
+	*queries = lcons(query, list_copy(*queries));
+	return (Node *) get_tle_by_resno(query->targetList, column)->expr;
+}
+
+static CommonTableExpr *
+find_cte(Query *query, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->cteList)
+	{
+		CommonTableExpr *cte = lfirst(cell);
+
+		if (strcmp(cte->ctename, name) == 0)
+			return cte;
+	}
+	elog(ERROR, "the query has no common table expression \"%s\"", name);
+	return NULL;
+}
+
+/*
+ * Can the columns of a table in FROM be named?  Those within a join that has an
+ * alias cannot.
+ */
+static bool
+can_be_named(Query *query, int varno)
+{
+	ListCell   *cell;
+
+	foreach(cell, query->jointree->fromlist)
+	{
+		Node	   *item = lfirst(cell);
+
+		while (IsA(item, JoinExpr))
+		{
+			JoinExpr   *join = (JoinExpr *) item;
+
+			if (!is_within(item, varno))
+				break;
+			if (join->alias)
+				return false;
+			item = is_within(join->larg, varno) ? join->larg : join->rarg;
+		}
 	}
 	return true;
 }
 
+static bool
+is_within(Node *join, int varno)
+{
+	if (IsA(join, RangeTblRef))
+		return ((RangeTblRef *) join)->rtindex == varno;
+	return is_within(((JoinExpr *) join)->larg, varno) ||
+		is_within(((JoinExpr *) join)->rarg, varno);
+}
+
 /*
- * Which table of the query has the relationship of a node; sets that, too.
+ * Which table of the query has the relationship of a node; sets that, too.  One
+ * whose key can be had comes before those whose keys cannot.
  */
 static Source *
-source_of(PathNode *node, List *sources)
+source_of(PathNode *node, List *sources, Query *query)
 {
 	Source	   *found = NULL;
+	bool		has_key = false;
 	ListCell   *cell;
 	StringInfoData tables;
 
@@ -850,20 +943,28 @@ source_of(PathNode *node, List *sources)
 		Source	   *source = lfirst(cell);
 		const Relationship *r = ar_relationship_find(source->table, node->step->name,
 													 node->step->pin);
+		bool		key_returns;
 
 		appendStringInfo(&tables, "%s\"%s\"", tables.len == 0 ? "" : ", ",
 						 get_rel_name(source->table));
 		if (r == NULL)
 			continue;
-		if (found)
+		key_returns = returns_key(source, r, query);
+		if (found && has_key && key_returns)
 			ereport(ERROR,
 					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("relationship \"%s\" is ambiguous", node->step->name),
+					found->table == source->table ?
+					errdetail("The query reads table \"%s\" more than once, and each has it.",
+							  get_rel_name(found->table)) :
 					errdetail("The query reads both table \"%s\" and table \"%s\", which have it.",
 							  get_rel_name(found->table), get_rel_name(source->table)),
 					errhint("Put one of them into a subquery in FROM without the key's columns, "
 							"or pin the relationship, as in \"%s!constraint\".", node->step->name));
+		if (found && !key_returns)
+			continue;
 		found = source;
+		has_key = key_returns;
 		node->relationship = unconstify(Relationship *, r);
 	}
 	if (found == NULL)
@@ -880,6 +981,21 @@ source_of(PathNode *node, List *sources)
 				errhint("algo_ref.relationships() lists the relationships of a table."));
 	}
 	return found;
+}
+
+static bool
+returns_key(const Source *source, const Relationship *r, Query *query)
+{
+	const AttrNumber *columns = near_columns(r);
+
+	if (source->is_direct && takes_columns(query))
+		return true;
+	for (int i = 0; i < r->key->key_count; i++)
+	{
+		if (source->position[columns[i]] == 0)
+			return false;
+	}
+	return true;
 }
 
 /*
