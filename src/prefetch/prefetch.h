@@ -168,22 +168,31 @@ ar_prefetch_json_bytes(JsonBuffer *buffer, const char *bytes, Size length)
 
 /* prefetch_plan.c: what has to be read -------------------------------------- */
 
+/* from the type of a column to that by which keys are compared */
+typedef struct KeyCast
+{
+	bool		is_needed;
+	FmgrInfo	function;
+} KeyCast;
+
 typedef struct KeyColumn
 {
-	Oid			type;			/* base type of the parent's column */
+	Oid			type;			/* by which it is compared, below domains */
 	int16		length;
 	bool		by_value;
 	char		align;
 	Oid			collation;
 	FmgrInfo	hash;
 	FmgrInfo	equal;
+	KeyCast		near;			/* for the columns that keys come from */
+	KeyCast		far;			/* for those that are looked up */
 } KeyColumn;
 
 /* Columns by which something is looked up. */
 typedef struct KeyShape
 {
 	int			count;
-	bool		is_integer;		/* one column of an integer type */
+	bool		is_integer;		/* one column of an integer type, at both sides */
 	KeyColumn  *column;
 } KeyShape;
 
@@ -214,7 +223,6 @@ typedef struct PrefetchFetch
 	PrefetchStatement *statement[AR_FETCH_STRATEGIES];	/* made when needed */
 	JsonColumn *key_json;		/* how the key is written, without a name */
 	int		   *key_position;	/* of the key in the rows that come back */
-	Oid		   *key_result_type;
 	int			natts;
 	Oid		   *att_types;
 } PrefetchFetch;

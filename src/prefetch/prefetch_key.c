@@ -17,6 +17,8 @@
 
 #define FIRST_SLOTS 64
 
+static void cast_key(const KeyShape *shape, Datum *key, bool is_near);
+static void free_key(const KeyShape *shape, Datum *key, bool is_near);
 static int	find_integer(KeyTable *table, int64 key, bool add);
 static int	find_datums(KeyTable *table, const Datum *key, bool add);
 static void grow(KeyTable *table);
@@ -51,13 +53,15 @@ ar_prefetch_key_reset(KeyTable *table)
 
 /*
  * The number of the key whose columns stand at "position" in a row; -1 if one
- * of them is null, or if it is not known and not to be added.
+ * of them is null, or if it is not known and not to be added.  Keys that are
+ * added come from the near side, others from the far one.
  */
 int
 ar_prefetch_key_number_of(KeyTable *table, TupleTableSlot *slot, const int *position, bool add)
 {
 	const KeyShape *shape = table->shape;
 	Datum		key[INDEX_MAX_KEYS];
+	int			number;
 
 	for (int i = 0; i < shape->count; i++)
 	{
@@ -66,10 +70,42 @@ ar_prefetch_key_number_of(KeyTable *table, TupleTableSlot *slot, const int *posi
 		key[i] = slot->tts_values[position[i]];
 	}
 	if (!shape->is_integer)
-		return find_datums(table, key, add);
+	{
+		cast_key(shape, key, add);
+		number = find_datums(table, key, add);
+		free_key(shape, key, add);
+		return number;
+	}
 	return find_integer(table, ar_prefetch_integer(TupleDescAttr(slot->tts_tupleDescriptor,
 																 position[0])->attlen, key[0]),
 						add);
+}
+
+static void
+cast_key(const KeyShape *shape, Datum *key, bool is_near)
+{
+	for (int i = 0; i < shape->count; i++)
+	{
+		KeyCast    *cast = is_near ? &shape->column[i].near : &shape->column[i].far;
+
+		if (cast->is_needed)
+			key[i] = FunctionCall1(&cast->function, key[i]);
+	}
+}
+
+/*
+ * Rows are many, and the memory that they come in lasts.
+ */
+static void
+free_key(const KeyShape *shape, Datum *key, bool is_near)
+{
+	for (int i = 0; i < shape->count; i++)
+	{
+		KeyCast    *cast = is_near ? &shape->column[i].near : &shape->column[i].far;
+
+		if (cast->is_needed && !shape->column[i].by_value)
+			pfree(DatumGetPointer(key[i]));
+	}
 }
 
 static int

@@ -492,7 +492,9 @@ receive_count(TupleTableSlot *slot, DestReceiver *self)
 	if (group < 0)
 		return true;
 	receiver->rows++;
-	state->group_total[group] = DatumGetInt64(slot->tts_values[state->node->fetch->key.count]);
+
+	/* keys that are equal by the collation of the one may not be by the other's */
+	state->group_total[group] += DatumGetInt64(slot->tts_values[state->node->fetch->key.count]);
 	return true;
 }
 

@@ -44,6 +44,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/ruleutils.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -113,6 +114,14 @@ static void finish_columns(PathNode *node);
 static void plan_below(PrefetchPlan *plan, PathNode *node);
 static void check_names(PathNode *node, List *names);
 static void key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count);
+static void key_column(KeyColumn *column, Oid type, Oid collation);
+static void foreign_key_shape(KeyShape *key, PathNode *node, Oid near_table,
+							  const AttrNumber *near_columns, Oid far_table,
+							  const AttrNumber *far_columns, int count, bool is_near_target);
+static Oid	column_collation(Oid table, AttrNumber column);
+static bool can_cast(Oid from, Oid to);
+static void key_cast(KeyCast *cast, Oid from, Oid to);
+static const char *collate_clause(Oid own, Oid wanted);
 static PrefetchFetch *make_fetch(PathNode *node, Oid table, Oid near_table,
 								 const AttrNumber *near_columns, const AttrNumber *columns,
 								 const Oid *operators, int key_count, bool operators_point_to_near,
@@ -1454,7 +1463,7 @@ copy_order(PathNode *node, Oid table, List *order, ColumnSet *set)
 }
 
 /*
- * How keys made of a table's columns are compared.
+ * How keys made of a table's columns are compared with each other.
  */
 static void
 key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count)
@@ -1463,29 +1472,119 @@ key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count)
 	key->column = palloc0(sizeof(KeyColumn) * count);
 	for (int i = 0; i < count; i++)
 	{
-		KeyColumn  *column = &key->column[i];
 		Oid			type;
 		int32		typmod;
-		TypeCacheEntry *entry;
+		Oid			collation;
 
-		get_atttypetypmodcoll(table, columns[i], &type, &typmod, &column->collation);
-		column->type = getBaseType(type);
-		get_typlenbyvalalign(column->type, &column->length, &column->by_value, &column->align);
-		if (is_integer(column->type))
+		get_atttypetypmodcoll(table, columns[i], &type, &typmod, &collation);
+		key_column(&key->column[i], getBaseType(type), collation);
+	}
+	key->is_integer = count == 1 && is_integer(key->column[0].type);
+}
+
+static void
+key_column(KeyColumn *column, Oid type, Oid collation)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type, TYPECACHE_HASH_PROC | TYPECACHE_EQ_OPR);
+
+	column->type = type;
+	column->collation = collation;
+	get_typlenbyvalalign(type, &column->length, &column->by_value, &column->align);
+	if (!OidIsValid(entry->hash_proc) || !OidIsValid(entry->eq_opr))
+		ereport(ERROR,
+				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("a key of type %s cannot be followed", format_type_be(type)),
+				errdetail("The type cannot be hashed."));
+	fmgr_info(entry->hash_proc, &column->hash);
+	fmgr_info(get_opcode(entry->eq_opr), &column->equal);
+}
+
+/*
+ * How the columns of a foreign key are compared with those it refers to, which
+ * are at the near side or at the far one: by the type and the collation of the
+ * latter, where the former can become it.
+ */
+static void
+foreign_key_shape(KeyShape *key, PathNode *node, Oid near_table, const AttrNumber *near_columns,
+				  Oid far_table, const AttrNumber *far_columns, int count, bool is_near_target)
+{
+	key->count = count;
+	key->is_integer = false;
+	key->column = palloc0(sizeof(KeyColumn) * count);
+	for (int i = 0; i < count; i++)
+	{
+		Oid			near = getBaseType(get_atttype(near_table, near_columns[i]));
+		Oid			far = getBaseType(get_atttype(far_table, far_columns[i]));
+		Oid			target = is_near_target ? near : far;
+		Oid			other = is_near_target ? far : near;
+		Oid			collation = is_near_target ? column_collation(near_table, near_columns[i]) :
+		column_collation(far_table, far_columns[i]);
+		Oid			type;
+		KeyColumn  *column = &key->column[i];
+
+		if (is_integer(near) && is_integer(far))
 		{
 			key->is_integer = count == 1;
-			if (count == 1)
-				continue;
+			type = count == 1 || near == far ? near : INT8OID;
 		}
-		entry = lookup_type_cache(column->type, TYPECACHE_HASH_PROC | TYPECACHE_EQ_OPR);
-		if (!OidIsValid(entry->hash_proc) || !OidIsValid(entry->eq_opr))
+		else if (can_cast(other, target))
+			type = target;
+		else if (can_cast(target, other))
+			type = other;
+		else
+			ereport(ERROR,
+					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("a foreign key between type %s and type %s cannot be followed",
+						   format_type_be(near), format_type_be(far)),
+					errdetail("The path is \"%s\".", node->step->path));
+		if (!OidIsValid(get_array_type(type)))
 			ereport(ERROR,
 					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("a key of type %s cannot be followed", format_type_be(type)),
-					errdetail("The type cannot be hashed."));
-		fmgr_info(entry->hash_proc, &column->hash);
-		fmgr_info(get_opcode(entry->eq_opr), &column->equal);
+					errdetail("There are no arrays of the type."));
+		key_column(column, type, type_is_collatable(type) ? collation : InvalidOid);
+		if (!key->is_integer)
+		{
+			key_cast(&column->near, near, type);
+			key_cast(&column->far, far, type);
+		}
 	}
+}
+
+static Oid
+column_collation(Oid table, AttrNumber column)
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+
+	get_atttypetypmodcoll(table, column, &type, &typmod, &collation);
+	return collation;
+}
+
+/*
+ * Does a type become another one without being told, with the same value?
+ */
+static bool
+can_cast(Oid from, Oid to)
+{
+	Oid			function;
+
+	return IsBinaryCoercible(from, to) ||
+		(find_coercion_pathway(to, from, COERCION_IMPLICIT, &function) == COERCION_PATH_FUNC &&
+		 get_func_nargs(function) == 1);
+}
+
+static void
+key_cast(KeyCast *cast, Oid from, Oid to)
+{
+	Oid			function;
+
+	if (IsBinaryCoercible(from, to))
+		return;
+	(void) find_coercion_pathway(to, from, COERCION_IMPLICIT, &function);
+	cast->is_needed = true;
+	fmgr_info(function, &cast->function);
 }
 
 /*
@@ -1505,40 +1604,27 @@ make_fetch(PathNode *node, Oid table, Oid near_table, const AttrNumber *near_col
 	char	  **texts = palloc(sizeof(char *) * key_count);
 
 	fetch->table = table;
-	key_shape(&fetch->key, near_table, near_columns, key_count);
+	foreign_key_shape(&fetch->key, node, near_table, near_columns, table, columns, key_count,
+					  operators_point_to_near);
 	fetch->key_json = palloc0(sizeof(JsonColumn) * key_count);
 	fetch->key_position = palloc(sizeof(int) * key_count);
-	fetch->key_result_type = palloc(sizeof(Oid) * key_count);
 	for (int i = 0; i < key_count; i++)
 	{
-		Oid			type = getBaseType(get_atttype(table, columns[i]));
 		Oid			operator_oid = operators[i];
 
-		/*
-		 * Keys refer to each other by equality of the referenced type and the
-		 * referencing one, in this order.
-		 */
-		if (operators_point_to_near)
-			operator_oid = get_commutator(operator_oid);
-		if (!OidIsValid(operator_oid) ||
-			(type != fetch->key.column[i].type &&
-			 !(is_integer(type) && is_integer(fetch->key.column[i].type) && key_count == 1) &&
-			 !IsBinaryCoercible(type, fetch->key.column[i].type)))
-			ereport(ERROR,
-					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("a foreign key between type %s and type %s cannot be followed",
-						   format_type_be(fetch->key.column[i].type), format_type_be(type)),
-					errdetail("The path is \"%s\".", node->step->path));
-		if (!OidIsValid(get_array_type(fetch->key.column[i].type)))
-			ereport(ERROR,
-					errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("a key of type %s cannot be followed",
-						   format_type_be(fetch->key.column[i].type)));
-		fetch->key_result_type[i] = type;
 		ar_prefetch_json_column(&fetch->key_json[i], "", fetch->key.column[i].type, 0, false);
 		fetch->key_json[i].prefix_length = 0;
 		fetch->key_position[i] = count_join ? i : position_of(set, columns[i]);
-		texts[i] = operator_text(operator_oid);
+
+		/*
+		 * A foreign key compares what it refers to with its own columns, in
+		 * this order.
+		 */
+		if (operators_point_to_near && OidIsValid(get_commutator(operator_oid)))
+			operator_oid = get_commutator(operator_oid);
+		texts[i] = psprintf("%s%s", collate_clause(column_collation(table, columns[i]),
+												   fetch->key.column[i].collation),
+							operator_text(operator_oid));
 	}
 	fetch->table_rows = estimate_rows(table, &fetch->table_pages);
 	fetch->rows_per_key = estimate_rows_per_key(table, columns, key_count, fetch->table_rows);
@@ -1563,6 +1649,7 @@ write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char 
 	StringInfoData sql;
 	ListCell   *cell;
 	int			strategy;
+	bool		has_row_type = false;
 
 	initStringInfo(&target);
 	initStringInfo(&child);
@@ -1608,10 +1695,14 @@ write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char 
 		else
 			fetch->att_types[i] = i < key->count ? get_atttype(fetch->table, columns[i]) : INT8OID;
 	}
-	appendStringInfoString(&keys, key->count == 1 ? "pg_catalog.unnest(" : "ROWS FROM (");
+	for (int i = 0; i < key->count; i++)
+		has_row_type |= type_is_rowtype(key->column[i].type);
+
+	/* in FROM, a row would come as its columns */
+	appendStringInfoString(&keys, has_row_type ? "(SELECT " : key->count == 1 ? "pg_catalog.unnest(" : "ROWS FROM (");
 	for (int i = 0; i < key->count; i++)
 	{
-		appendStringInfo(&keys, key->count == 1 ? "%s:%s%d" : "%spg_catalog.unnest(:%s%d)",
+		appendStringInfo(&keys, key->count == 1 && !has_row_type ? "%s:%s%d" : "%spg_catalog.unnest(:%s%d)",
 						 i ? ", " : "", AR_PREFETCH_KEY_PARAMETER, i + 1);
 		appendStringInfo(&match, "%sc.%s %s k.k%d", i ? " AND " : "",
 						 quote_identifier(get_attname(fetch->table, columns[i], false)),
@@ -1945,6 +2036,19 @@ operator_text(Oid operator_oid)
 					  NameStr(form->oprname));
 	ReleaseSysCache(tuple);
 	return result;
+}
+
+/*
+ * What makes a comparison use a collation, where another one may call other
+ * values equal.
+ */
+static const char *
+collate_clause(Oid own, Oid wanted)
+{
+	if (own == wanted || !OidIsValid(own) || !OidIsValid(wanted) ||
+		(get_collation_isdeterministic(own) && get_collation_isdeterministic(wanted)))
+		return "";
+	return psprintf(" COLLATE %s ", generate_collation_name(wanted));
 }
 
 static bool
