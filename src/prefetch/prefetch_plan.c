@@ -82,6 +82,7 @@ static PlanSettings current_settings(void);
 static bool same_settings(const PlanSettings *one, const PlanSettings *other);
 static bool names_are_current(const PrefetchPlan *plan);
 static bool note_text(Node *node, void *context);
+static void not_read_only(void);
 static bool reads_the_clock(const char *literal);
 static void drop_plan(PrefetchPlan *plan);
 static void drop_oldest(void);
@@ -302,7 +303,7 @@ names_are_current(const PrefetchPlan *plan)
 
 /*
  * Remember of a text, as parsed, what a plan for it depends on and the server
- * does not notice.
+ * does not notice.  Refuses one that locks rows, at whatever depth.
  */
 static bool
 note_text(Node *node, void *context)
@@ -318,10 +319,21 @@ note_text(Node *node, void *context)
 		plan->names = lappend(plan->names, name);
 		plan->named_tables = lappend_oid(plan->named_tables, RelnameGetRelid(name));
 	}
+	else if (IsA(node, SelectStmt) && ((SelectStmt *) node)->lockingClause)
+		not_read_only();
 	else if (IsA(node, A_Const) && !((A_Const *) node)->isnull &&
 			 IsA(&((A_Const *) node)->val, String))
 		plan->reads_clock |= reads_the_clock(strVal(&((A_Const *) node)->val));
 	return raw_expression_tree_walker(node, note_text, context);
+}
+
+static void
+not_read_only(void)
+{
+	ereport(ERROR,
+			errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("the query has to read only"),
+			errdetail("It changes or locks rows."));
 }
 
 /*
@@ -684,11 +696,8 @@ plan_top(PrefetchPlan *plan)
 	error_context_stack = callback.previous;
 	(void) note_text(statement->stmt, plan);
 	ar_prefetch_check_parameters(type_count, named->count);
-	if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks)
-		ereport(ERROR,
-				errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("the query has to read only"),
-				errdetail("It changes or locks rows."));
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
+		not_read_only();
 	sources = find_sources(query);
 	visible = ExecCleanTargetListLength(query->targetList);
 
