@@ -35,6 +35,9 @@
 /* how far back an offset of the time zone is looked for */
 #define EARLIER_SECONDS ((pg_time_t) 60 * SECS_PER_DAY)
 
+/* from which length on a text is measured before it is written */
+#define LONG_TEXT ((Size) 64 * 1024)
+
 #define HAS_LESS(word, n) (((word) - BYTES(n)) & ~(word) & BYTES(0x80))
 #define HAS_BYTE(word, c) HAS_LESS((word) ^ BYTES(c), 1)
 #define BYTES(c) (UINT64CONST(0x0101010101010101) * (c))
@@ -49,6 +52,7 @@ static bool write_timestamp_fast(JsonBuffer *buffer, Timestamp time, bool with_z
 static bool zone_offset(TimestampTz time, int32 *offset);
 static const char *day_text(int32 day);
 static char *put_two(char *to, int value);
+static Size escaped_length(const char *text, Size length);
 static inline bool needs_escape(uint64 word);
 static inline char *put_escaped(char *to, unsigned char c);
 
@@ -267,11 +271,13 @@ void
 ar_prefetch_json_string(JsonBuffer *buffer, const char *text, Size length)
 {
 	const char *end = text +length;
+	Size		room;
 	char	   *to;
 
-	/* each byte may become six; eight are written at a time */
-	if (unlikely(buffer->length + length * 6 + 10 > buffer->size))
-		ar_prefetch_json_reserve(buffer, length * 6 + 10);
+	/* each byte may become six; of a long text it is worth to know */
+	room = unlikely(length > LONG_TEXT) ? escaped_length(text, length) : length * 6;
+	if (unlikely(buffer->length + room + 10 > buffer->size))
+		ar_prefetch_json_reserve(buffer, room + 10);
 	to = buffer->data + buffer->length;
 	*to++ = '"';
 	while (end - text >=8)
@@ -293,6 +299,20 @@ ar_prefetch_json_string(JsonBuffer *buffer, const char *text, Size length)
 		to = put_escaped(to, *text ++);
 	*to++ = '"';
 	buffer->length = to - buffer->data;
+}
+
+static Size
+escaped_length(const char *text, Size length)
+{
+	Size		result = 0;
+
+	for (Size i = 0; i < length; i++)
+	{
+		unsigned char c = text[i];
+
+		result += c < 0x20 ? 6 : c == '"' || c == '\\' ? 2 : 1;
+	}
+	return result;
 }
 
 /*
