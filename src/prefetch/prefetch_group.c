@@ -441,7 +441,7 @@ ar_prefetch_group_rows(PrefetchLoad *load, NodeState *state)
 		if (state->group_count[i] == 0)
 			continue;
 		if (node->to_one)
-			state->group_count[i] = 1;
+			state->group_count[i] = node->limit == 0 ? 0 : 1;
 		else
 		{
 			if (state->group_count[i] > 1)

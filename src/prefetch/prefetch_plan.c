@@ -1226,7 +1226,9 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 		identity = identity_columns(node, &identity_count);
 	for (int k = 0; k < identity_count; k++)
 		need_column(&set, identity[k]);
-	order = node->to_one || node->count ? NIL : full_order(node, r->target);
+	order = full_order(node, r->target);
+	if (node->to_one || node->count)
+		order = NIL;
 	foreach(cell, order)
 		need_column(&set, get_attnum(r->target, ((PathOrder *) lfirst(cell))->column));
 
@@ -1855,30 +1857,35 @@ check_identity(const PathNode *node, const PathNode *other)
 				errdetail("Their foreign keys refer to different columns of a table that has no primary key."));
 }
 
+/*
+ * The columns of the primary key, a deferrable one, too; NULL if there is none.
+ */
 static AttrNumber *
 primary_key(Oid table, int *count)
 {
 	Relation	rel = table_open(table, AccessShareLock);
-	Oid			index;
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *cell;
 	AttrNumber *result = NULL;
 
 	*count = 0;
-	(void) RelationGetIndexList(rel);
-	index = rel->rd_pkindex;
-	if (OidIsValid(index))
+	foreach(cell, indexes)
 	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+		Form_pg_index form;
 
-		if (HeapTupleIsValid(tuple))
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		if (form->indisprimary)
 		{
-			Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-
 			*count = form->indnkeyatts;
 			result = palloc(sizeof(AttrNumber) * *count);
 			memcpy(result, form->indkey.values, sizeof(AttrNumber) * *count);
-			ReleaseSysCache(tuple);
 		}
+		ReleaseSysCache(tuple);
 	}
+	list_free(indexes);
 	table_close(rel, NoLock);
 	return result;
 }
