@@ -27,7 +27,8 @@ SELECT * FROM algo_ref.prefetch('SELECT id, name FROM users ORDER BY id DESC', '
 SELECT * FROM algo_ref.prefetch('SELECT id, title FROM posts ORDER BY id', 'user', 'tags');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'profile(about)', 'posts(id).comments(id).author(name)');
 -- no paths, no rows, columns of the caller's own making
-SELECT * FROM algo_ref.prefetch('SELECT 1 AS one, NULL AS nothing, ''a"b'' AS text', VARIADIC '{}');
+SELECT * FROM algo_ref.prefetch('SELECT 1 AS one, NULL AS nothing, ''a"b'' AS text');
+SELECT * FROM algo_ref.prefetch_jsonb('SELECT 1 AS one'), algo_ref.prefetch_sets('SELECT 2 AS two'), LATERAL (SELECT count(*) FROM algo_ref.prefetch_explain('SELECT 1')) e;
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE false', 'posts');
 SELECT * FROM algo_ref.prefetch('SELECT upper(name) AS shout, id AS number FROM users ORDER BY id', 'posts(id)');
 -- keys that the query does not return are read unseen
@@ -54,6 +55,21 @@ CREATE TABLE likes (user_id int REFERENCES users, post_id int REFERENCES posts, 
 INSERT INTO likes VALUES (1, 2, '2020-01-01'), (1, 2, '2020-01-02'), (1, 1, '2020-01-01'), (2, 2, '2020-01-01');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'posts!posts_user_id_fkey(id)', 'liked:posts!likes(id)', 'likers:posts!likes.count()');
 DROP TABLE old_posts, likes;
+CREATE TABLE badge (id int PRIMARY KEY, user_id int UNIQUE REFERENCES users);
+INSERT INTO badge VALUES (1, 1);
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'badge(id)');
+CREATE TABLE old_badge () INHERITS (badge);
+INSERT INTO old_badge VALUES (0, 1);
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'badge(id)');
+DROP TABLE old_badge, badge;
+-- a limit holds for one row, too; a deferrable primary key orders; count without parentheses is a name
+SELECT * FROM algo_ref.prefetch('SELECT id FROM posts WHERE id < 3 ORDER BY id', 'user(name; limit: 0)', 'author:user(name; order: id; limit: 1)');
+CREATE TABLE count (id int PRIMARY KEY DEFERRABLE, user_id int REFERENCES users);
+INSERT INTO count VALUES (3, 1), (1, 1), (2, 2);
+SELECT * FROM algo_ref.prefetch('SELECT id FROM posts WHERE id = 2', 'user(id).count(id)', 'user.count.user(name)', 'user.n:count.count( )');
+DROP TABLE count;
+-- a long text is not taken for six times as long
+SELECT length(j::text) FROM algo_ref.prefetch('SELECT repeat(''ab'', 90000000) AS t') j;
 -- parameters
 SELECT * FROM algo_ref.prefetch_query('SELECT id FROM users WHERE id = ANY (:ids) ORDER BY id', '{posts(id; where: views > :least)}', '{"ids": [1, 2], "least": 20}');
 SELECT * FROM algo_ref.prefetch_query('SELECT :text AS t', '{}', '{"text": "'' || (SELECT secret) || ''"}');

@@ -37,6 +37,9 @@ SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(where: tr
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(where: id = 1 ORDER BY 1)');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(where: id = $1)');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(where: id)');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(where: title = ''x)');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM users', 'posts!user_id(where: EXISTS (SELECT FROM users FOR SHARE))');
+SELECT * FROM algo_ref.prefetch('SELECT id FROM posts', 'user(order: nosuch)');
 -- the query
 SELECT * FROM algo_ref.prefetch(NULL, 'posts');
 SELECT * FROM algo_ref.prefetch('', 'posts');
@@ -44,6 +47,7 @@ SELECT * FROM algo_ref.prefetch('SELECT nosuch FROM users', 'posts!user_id');
 SELECT * FROM algo_ref.prefetch('DELETE FROM users RETURNING id', 'posts!user_id');
 SELECT * FROM algo_ref.prefetch('WITH d AS (DELETE FROM users RETURNING id) SELECT id FROM d', 'posts!user_id');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users FOR UPDATE', 'posts!user_id');
+SELECT * FROM algo_ref.prefetch('WITH u AS (SELECT id FROM users FOR UPDATE) SELECT id FROM u', 'posts!user_id');
 SELECT * FROM algo_ref.prefetch('SELECT id INTO x FROM users', 'posts!user_id');
 SELECT * FROM algo_ref.prefetch('SELECT 1; SELECT 2', 'posts!user_id');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users) q(c1); DROP TABLE users; --', 'posts!user_id');

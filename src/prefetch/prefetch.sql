@@ -29,6 +29,7 @@ COMMENT ON FUNCTION algo_ref.prefetch_rows(text, text[], jsonb) IS
 --           posts.count()                  how many, as posts_count
 --           posts!inner                    rows without any are left out
 --           manager*3                      again and again, up to three times
+--         none: the rows alone
 --
 -- To-many is an array, to-one an object or null.  Parents keep the query's
 -- order, children follow "order" and their primary key; "limit" is for each
@@ -42,7 +43,7 @@ COMMENT ON FUNCTION algo_ref.prefetch_rows(text, text[], jsonb) IS
 -- 42701 a name that is a column's, too; 42712 a name for two things; 42703 no
 -- such column; 54000 more than 1,000 relationships; the server's own.
 -- Source: SQLAlchemy, selectinload(); PostgREST, resource embedding.
-CREATE FUNCTION algo_ref.prefetch(query text, VARIADIC paths text[])
+CREATE FUNCTION algo_ref.prefetch(query text, VARIADIC paths text[] DEFAULT '{}')
 RETURNS SETOF json
 LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
@@ -73,7 +74,7 @@ COMMENT ON FUNCTION algo_ref.prefetch_jsonb_query(text, text[], jsonb) IS
 -- query, paths  as for algo_ref.prefetch
 --
 -- Errors: those of algo_ref.prefetch_jsonb_query.
-CREATE FUNCTION algo_ref.prefetch_jsonb(query text, VARIADIC paths text[])
+CREATE FUNCTION algo_ref.prefetch_jsonb(query text, VARIADIC paths text[] DEFAULT '{}')
 RETURNS SETOF jsonb
 LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
@@ -130,7 +131,7 @@ COMMENT ON FUNCTION algo_ref.prefetch_sets_query(text, text[], jsonb) IS
 -- Result: see algo_ref.prefetch_sets_query.
 --
 -- Errors: those of algo_ref.prefetch.
-CREATE FUNCTION algo_ref.prefetch_sets(query text, VARIADIC paths text[])
+CREATE FUNCTION algo_ref.prefetch_sets(query text, VARIADIC paths text[] DEFAULT '{}')
 RETURNS TABLE (path text, key json, "row" json)
 LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
@@ -167,7 +168,7 @@ COMMENT ON FUNCTION algo_ref.prefetch_explain_query(text, text[], jsonb) IS
 -- query, paths  as for algo_ref.prefetch
 --
 -- Errors: those of algo_ref.prefetch.
-CREATE FUNCTION algo_ref.prefetch_explain(query text, VARIADIC paths text[])
+CREATE FUNCTION algo_ref.prefetch_explain(query text, VARIADIC paths text[] DEFAULT '{}')
 RETURNS TABLE (level integer, relationship text, strategy text, sql text, statements bigint,
   keys bigint, "rows" bigint, milliseconds double precision)
 LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10

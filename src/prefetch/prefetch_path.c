@@ -41,7 +41,7 @@ static char *parse_name(PathParser *parser, const char *what);
 static bool take_word(PathParser *parser, const char *word);
 static bool take_keyword(PathParser *parser, const char *word);
 static bool take(PathParser *parser, char c);
-static void expect(PathParser *parser, char c);
+static bool take_count(PathParser *parser);
 static void skip_space(PathParser *parser);
 static bool is_name_start(char c);
 static bool is_name_char(char c);
@@ -63,13 +63,9 @@ ar_prefetch_parse_path(const char *path)
 
 		CHECK_FOR_INTERRUPTS();
 		skip_space(&parser);
-		if (steps != NIL && take_word(&parser, "count"))
+		if (steps != NIL && take_count(&parser))
 		{
 			step = llast(steps);
-			skip_space(&parser);
-			expect(&parser, '(');
-			skip_space(&parser);
-			expect(&parser, ')');
 			skip_space(&parser);
 			if (*parser.at != '\0')
 				syntax_error(&parser, "the end of the path after count()");
@@ -250,7 +246,10 @@ parse_where(PathParser *parser, PathStep *step)
 	int			depth = 0;
 	int			token;
 	const char *start = parser->at;
+	ErrorContextCallback callback = {.previous = error_context_stack,
+	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, start)};
 
+	error_context_stack = &callback;
 	scanner = scanner_init(start, &extra, &no_keywords, NULL);
 	while ((token = core_yylex(&value, &location, scanner)) != 0)
 	{
@@ -266,6 +265,7 @@ parse_where(PathParser *parser, PathStep *step)
 	else
 		parser->at = start + strlen(start);
 	scanner_finish(scanner);
+	error_context_stack = callback.previous;
 	step->where = pnstrdup(start, parser->at - start);
 	if (strspn(step->where, " \t\r\n\f\v") == strlen(step->where))
 		syntax_error(parser, "a condition");
@@ -368,11 +368,26 @@ take(PathParser *parser, char c)
 	return true;
 }
 
-static void
-expect(PathParser *parser, char c)
+/*
+ * The whole of "count()"; without the parentheses it is a name.
+ */
+static bool
+take_count(PathParser *parser)
 {
-	if (!take(parser, c))
-		syntax_error(parser, psprintf("\"%c\"", c));
+	const char *start = parser->at;
+
+	if (take_word(parser, "count"))
+	{
+		skip_space(parser);
+		if (take(parser, '('))
+		{
+			skip_space(parser);
+			if (take(parser, ')'))
+				return true;
+		}
+	}
+	parser->at = start;
+	return false;
 }
 
 static void

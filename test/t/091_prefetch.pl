@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
 $node->append_conf('postgresql.conf', "autovacuum = off\nfsync = off\nshared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track = all\n");
 $node->start;
 $node->safe_psql('postgres', <<'SQL');
