@@ -38,7 +38,7 @@ typedef struct PathStep
 	int			position;		/* of this step in it */
 	char	   *alias;			/* or NULL */
 	char	   *name;
-	char	   *pin;			/* or NULL */
+	List	   *pins;			/* of char * */
 	bool		inner;
 	bool		count;			/* followed by .count() */
 	int			depth;			/* of a recursion; 0: none */

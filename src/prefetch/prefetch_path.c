@@ -2,7 +2,7 @@
  * prefetch_path.c: the path language.
  *
  *	path      := step { '.' step } [ '.' 'count()' ]
- *	step      := [ alias ':' ] name [ '!' pin ] [ '!' 'inner' ] [ '*' depth ]
+ *	step      := [ alias ':' ] name { '!' pin } [ '!' 'inner' ] [ '*' depth ]
  *	             [ '(' arguments ')' ]
  *	arguments := section { ';' section }
  *	section   := column { ',' column }
@@ -107,18 +107,23 @@ parse_step(PathParser *parser)
 	}
 	while (take(parser, '!'))
 	{
-		bool		quoted = *parser->at == '"';
-		const char *start = parser->at;
-		char	   *word = parse_name(parser, "\"inner\", or a constraint, column or table");
+		bool		quoted;
+		const char *start;
+		char	   *word;
 
-		if (!quoted && strcmp(word, "inner") == 0 && !step->inner)
+		skip_space(parser);
+		quoted = *parser->at == '"';
+		start = parser->at;
+		word = parse_name(parser, "\"inner\", or a constraint, column, table or schema");
+
+		if (quoted || strcmp(word, "inner") != 0)
+			step->pins = lappend(step->pins, word);
+		else if (!step->inner)
 			step->inner = true;
-		else if (step->pin == NULL)
-			step->pin = word;
 		else
 		{
 			parser->at = start;
-			syntax_error(parser, "one such name only");
+			syntax_error(parser, "\"inner\" once only");
 		}
 		skip_space(parser);
 	}

@@ -515,7 +515,7 @@ add_step(PrefetchPlan *plan, PathNode *parent, PathStep *step)
 			/* what is followed has been said before */
 			merged->alias = node->step->alias;
 			merged->name = node->step->name;
-			merged->pin = node->step->pin;
+			merged->pins = node->step->pins;
 			node->step = merged;
 			node->limit = step->limit;
 		}
@@ -538,15 +538,14 @@ add_step(PrefetchPlan *plan, PathNode *parent, PathStep *step)
 static bool
 is_same_step(const PathStep *one, const PathStep *other)
 {
-	bool		is_mere_name = other->alias == NULL && other->pin == NULL;
+	bool		is_mere_name = other->alias == NULL && other->pins == NIL;
 
 	if (one->count != other->count || one->depth != other->depth)
 		return false;
 	if (one->has_arguments && other->has_arguments && !same_arguments(one, other))
 		return false;
 	return (is_mere_name && !other->count) ||
-		(strcmp(one->name, other->name) == 0 &&
-		 strcmp(one->pin ? one->pin : "", other->pin ? other->pin : "") == 0);
+		(strcmp(one->name, other->name) == 0 && same_texts(one->pins, other->pins));
 }
 
 static void
@@ -960,7 +959,7 @@ source_of(PathNode *node, List *sources, Query *query)
 	{
 		Source	   *source = lfirst(cell);
 		const Relationship *r = ar_relationship_find(source->table, node->step->name,
-													 node->step->pin);
+													 node->step->pins);
 		bool		key_returns;
 
 		appendStringInfo(&tables, "%s\"%s\"", tables.len == 0 ? "" : ", ",
@@ -989,7 +988,7 @@ source_of(PathNode *node, List *sources, Query *query)
 	{
 		if (list_length(sources) == 1)
 			(void) ar_relationship_resolve(((Source *) linitial(sources))->table,
-										   node->step->name, node->step->pin);
+										   node->step->name, node->step->pins);
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("no table of the query has a relationship \"%s\"", node->step->name),
@@ -1216,7 +1215,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 
 		child->relationship = unconstify(Relationship *,
 										 ar_relationship_resolve(r->target, child->step->name,
-																 child->step->pin));
+																 child->step->pins));
 		if (child->in_chain)
 			identity = identity_columns(child, &identity_count);
 		for (int k = 0; k < child->relationship->key->key_count; k++)

@@ -26,6 +26,7 @@ typedef struct ForeignKey
 	char	   *name;
 	Oid			table;			/* the referencing table */
 	Oid			target;			/* the referenced table */
+	char	   *schema_name;	/* of the referencing table */
 	char	   *table_name;
 	char	   *target_name;
 	int			key_count;
@@ -42,7 +43,7 @@ typedef struct Relationship
 	Oid			table;			/* the near table */
 	Oid			target;			/* the table that it leads to */
 	char	   *target_name;
-	char	   *alias;			/* declared name, or NULL */
+	List	   *aliases;		/* declared names */
 	ForeignKey *key;			/* the foreign key at the near table */
 	ForeignKey *far_key;		/* many-to-many: from association to target */
 	bool		repeats;		/* several rows of the association may lead
@@ -76,11 +77,11 @@ extern uint64 ar_relationship_generation(void);
 extern void ar_relationship_observe(Oid table);
 
 /* relationship_name.c */
-extern const Relationship *ar_relationship_find(Oid table, const char *name, const char *pin);
-extern const Relationship *ar_relationship_resolve(Oid table, const char *name, const char *pin);
+extern const Relationship *ar_relationship_find(Oid table, const char *name, List *pins);
+extern const Relationship *ar_relationship_resolve(Oid table, const char *name, List *pins);
 extern List *ar_relationship_spellings(const TableRelationships *table, const Relationship *r);
 extern const char *ar_relationship_kind_name(RelationshipKind kind);
-extern bool ar_relationship_parse_spelling(const char *spelling, char **name, char **pin);
+extern bool ar_relationship_parse_spelling(const char *spelling, char **name, List **pins);
 
 /* relationship_alias.c */
 extern void ar_relationship_read_aliases(TableRelationships *table);

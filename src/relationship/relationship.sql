@@ -2,13 +2,14 @@
 
 -- Declared names of relationships.
 CREATE TABLE algo_ref.relationship_alias (
-  table_name      text COLLATE "C" NOT NULL,
-  alias           text COLLATE "C" NOT NULL,
-  constraint_name text COLLATE "C" NOT NULL,
-  direction       text COLLATE "C" NOT NULL,
-  far_constraint  text COLLATE "C" NOT NULL,
-  author          name NOT NULL,
-  created_at      timestamptz NOT NULL,
+  table_name       text COLLATE "C" NOT NULL,
+  alias            text COLLATE "C" NOT NULL,
+  constraint_table text COLLATE "C" NOT NULL,
+  constraint_name  text COLLATE "C" NOT NULL,
+  direction        text COLLATE "C" NOT NULL,
+  far_constraint   text COLLATE "C" NOT NULL,
+  author           name NOT NULL,
+  created_at       timestamptz NOT NULL,
   CONSTRAINT relationship_alias_pkey PRIMARY KEY (table_name, alias)
 );
 
@@ -16,6 +17,7 @@ COMMENT ON TABLE algo_ref.relationship_alias IS
   'declared names of relationships; written only by algo_ref''s functions';
 COMMENT ON COLUMN algo_ref.relationship_alias.table_name IS 'table from which the relationship is seen, qualified';
 COMMENT ON COLUMN algo_ref.relationship_alias.alias IS 'declared name';
+COMMENT ON COLUMN algo_ref.relationship_alias.constraint_table IS 'table that has the foreign key, qualified';
 COMMENT ON COLUMN algo_ref.relationship_alias.constraint_name IS 'foreign key at the table';
 COMMENT ON COLUMN algo_ref.relationship_alias.direction IS 'out: the table''s own key; in: one that refers to it; across: through an association table';
 COMMENT ON COLUMN algo_ref.relationship_alias.far_constraint IS 'foreign key from the association table to its far side, or empty';
@@ -32,7 +34,8 @@ SELECT pg_catalog.pg_extension_config_dump('algo_ref.relationship_alias', '');
 -- alias         the name
 -- relationship  the relationship, by any spelling; NULL takes the alias away
 --
--- A declared name comes before every other.
+-- A declared name comes before every other.  It belongs to the tables' and the
+-- constraints' names as they are: under others, it has to be declared again.
 -- Errors: 22004 NULL; 22023 no such spelling, or ambiguous; 42501 not the
 -- table's owner; 42704 no such relationship or alias; 42809 not a table.
 CREATE FUNCTION algo_ref.name_relationship("table" regclass, alias text, relationship text)

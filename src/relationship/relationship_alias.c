@@ -1,10 +1,9 @@
 /*
  * relationship_alias.c: declared names of relationships.
  *
- * A row of algo_ref.relationship_alias says by which spelling the relationship
- * is known without the alias, with a pin that names a constraint.  Tables are
- * kept by name, so that a dump can be restored; an alias whose table or
- * constraint is gone names nothing.
+ * A row of algo_ref.relationship_alias says which constraint, of which table, the
+ * relationship is made of.  Tables are kept by name, so that a dump can be
+ * restored; an alias whose table or constraint is gone names nothing.
  */
 #include "postgres.h"
 
@@ -27,6 +26,7 @@ enum AliasColumn
 {
 	Anum_alias_table_name = 1,
 	Anum_alias_alias,
+	Anum_alias_constraint_table,
 	Anum_alias_constraint_name,
 	Anum_alias_direction,
 	Anum_alias_far_constraint,
@@ -83,19 +83,21 @@ algo_ref_name_relationship(PG_FUNCTION_ARGS)
 	{
 		char	   *spelling = text_to_cstring(PG_GETARG_TEXT_PP(2));
 		char	   *name;
-		char	   *pin;
+		List	   *pins;
 		const Relationship *r;
 		Datum		values[Natts_alias];
 		bool		nulls[Natts_alias] = {false};
 
-		if (!ar_relationship_parse_spelling(spelling, &name, &pin))
+		if (!ar_relationship_parse_spelling(spelling, &name, &pins))
 			ereport(ERROR,
 					errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("\"%s\" is not the spelling of a relationship", spelling),
 					errhint("algo_ref.relationships() lists the spellings."));
-		r = ar_relationship_resolve(table_oid, name, pin);
+		r = ar_relationship_resolve(table_oid, name, pins);
 		values[Anum_alias_table_name - 1] = CStringGetTextDatum(table_name);
 		values[Anum_alias_alias - 1] = CStringGetTextDatum(alias);
+		values[Anum_alias_constraint_table - 1] =
+			CStringGetTextDatum(qualified_name(r->key->table));
 		values[Anum_alias_constraint_name - 1] = CStringGetTextDatum(r->key->name);
 		values[Anum_alias_direction - 1] = CStringGetTextDatum(direction_of(r));
 		values[Anum_alias_far_constraint - 1] =
@@ -133,6 +135,7 @@ ar_relationship_read_aliases(TableRelationships *relationships)
 	scan = ar_state_scan_begin(table, "relationship_alias_pkey", NULL, 1, &key);
 	while ((tuple = ar_state_scan_next(scan)) != NULL)
 	{
+		char	   *constraint_table = text_column(table, tuple, Anum_alias_constraint_table);
 		char	   *constraint = text_column(table, tuple, Anum_alias_constraint_name);
 		char	   *direction = text_column(table, tuple, Anum_alias_direction);
 		char	   *far = text_column(table, tuple, Anum_alias_far_constraint);
@@ -143,9 +146,10 @@ ar_relationship_read_aliases(TableRelationships *relationships)
 			Relationship *r = lfirst(cell);
 
 			if (strcmp(r->key->name, constraint) == 0 &&
+				strcmp(qualified_name(r->key->table), constraint_table) == 0 &&
 				strcmp(direction_of(r), direction) == 0 &&
 				strcmp(r->far_key ? r->far_key->name : "", far) == 0)
-				r->alias = text_column(table, tuple, Anum_alias_alias);
+				r->aliases = lappend(r->aliases, text_column(table, tuple, Anum_alias_alias));
 		}
 	}
 	ar_state_scan_end(scan);

@@ -365,6 +365,7 @@ add_key(List *keys, HeapTuple tuple)
 	memcpy(key->equality, equality, sizeof(Oid) * count);
 	ar_relationship_observe(key->table);
 	ar_relationship_observe(key->target);
+	key->schema_name = get_namespace_name(get_rel_namespace(key->table));
 	key->table_name = get_rel_name(key->table);
 	key->target_name = get_rel_name(key->target);
 	key->column_name = palloc(sizeof(char *) * count);
@@ -374,7 +375,7 @@ add_key(List *keys, HeapTuple tuple)
 		if (key->column_name[i] == NULL)
 			return keys;
 	}
-	if (key->table_name == NULL || key->target_name == NULL)
+	if (key->schema_name == NULL || key->table_name == NULL || key->target_name == NULL)
 		return keys;
 	key->is_unique = in_unique_key(key->table, key, NULL, true) && !has_heirs(key->table);
 	return lappend(keys, key);

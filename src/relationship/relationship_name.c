@@ -12,8 +12,10 @@
  *	6. the far table of an association table
  *
  * "name!pin" keeps, of everything that answers to the name, what the pin
- * names: a constraint, a column of its foreign key, or an association table.
- * Nothing is guessed: several answers are an error.
+ * names: a constraint, a column of its foreign key, or an association table;
+ * if that is nothing, the schema of the table that has the foreign key.  With
+ * several pins all of them have to hold.  Nothing is guessed: several answers
+ * are an error.
  */
 #include "postgres.h"
 
@@ -27,30 +29,37 @@
 
 static Relationship *copy_relationship(const Relationship *r);
 static ForeignKey *copy_key(const ForeignKey *key);
-static List *matches(const TableRelationships *table, const char *name, const char *pin);
+static List *matches(const TableRelationships *table, const char *name, List *pins);
+static List *matches_in_tier(const TableRelationships *table, int tier, const char *name,
+							 List *pins, bool by_schema);
+static bool is_alias(const Relationship *r, const char *name);
 static bool answers(const Relationship *r, int tier, const char *name);
-static bool is_pinned(const Relationship *r, const char *pin);
+static bool is_pinned(const Relationship *r, List *pins, bool by_schema);
+static bool is_key(const ForeignKey *key, const char *pin);
 static bool has_column(const ForeignKey *key, const char *name);
 static char *single_column(const ForeignKey *key);
 static char *without_id(const char *column);
 static char *singular(const char *table);
 static char *base_name(const Relationship *r);
 static char *paste_name(const TableRelationships *table, const Relationship *r);
-static char *spell(const char *name, const char *pin);
+static List *useful_pins(const Relationship *r);
+static List *key_pins(const ForeignKey *key);
+static char *spell(const char *name, List *pins);
+static char *join(const char *name, List *pins);
 static char *list_spellings(const TableRelationships *table, List *relationships);
 static bool is_only_answer(const TableRelationships *table, const Relationship *r,
-						   const char *name, const char *pin);
+						   const char *name, List *pins);
 
 /*
- * The relationship of a table that a name and a pin, which may be NULL, stand
- * for, copied into the current memory context; NULL if there is none.  Raises
+ * The relationship of a table that a name and pins, of which there may be none,
+ * stand for, copied into the current memory context; NULL if there is none.  Raises
  * 22023 if there are several.
  */
 const Relationship *
-ar_relationship_find(Oid table, const char *name, const char *pin)
+ar_relationship_find(Oid table, const char *name, List *pins)
 {
 	const TableRelationships *relationships = ar_relationship_table(table);
-	List	   *found = matches(relationships, name, pin);
+	List	   *found = matches(relationships, name, pins);
 
 	if (found == NIL)
 		return NULL;
@@ -58,7 +67,7 @@ ar_relationship_find(Oid table, const char *name, const char *pin)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("relationship \"%s\" of table \"%s\" is ambiguous",
-					   pin ? psprintf("%s!%s", name, pin) : name, relationships->name),
+					   join(name, pins), relationships->name),
 				errdetail("It may be any of %s.", list_spellings(relationships, found)),
 				errhint("Write the one that is meant."));
 	return copy_relationship(linitial(found));
@@ -68,9 +77,9 @@ ar_relationship_find(Oid table, const char *name, const char *pin)
  * The same; 42704 if there is none.
  */
 const Relationship *
-ar_relationship_resolve(Oid table, const char *name, const char *pin)
+ar_relationship_resolve(Oid table, const char *name, List *pins)
 {
-	const Relationship *found = ar_relationship_find(table, name, pin);
+	const Relationship *found = ar_relationship_find(table, name, pins);
 
 	if (found == NULL)
 	{
@@ -79,7 +88,7 @@ ar_relationship_resolve(Oid table, const char *name, const char *pin)
 		ereport(ERROR,
 				errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("table \"%s\" has no relationship \"%s\"", relationships->name,
-					   pin ? psprintf("%s!%s", name, pin) : name),
+					   join(name, pins)),
 				relationships->relationships == NIL ?
 				errdetail("No foreign key begins or ends at the table.") :
 				errdetail("Its relationships are %s.",
@@ -100,8 +109,7 @@ ar_relationship_spellings(const TableRelationships *table, const Relationship *r
 	ListCell   *cell;
 	char	   *best = paste_name(table, r);
 
-	if (r->alias)
-		names = lappend(names, r->alias);
+	names = list_concat(names, r->aliases);
 	names = lappend(names, base_name(r));
 	if (r->kind != AR_MANY_TO_MANY)
 		names = lappend(names, r->key->name);
@@ -135,19 +143,18 @@ ar_relationship_kind_name(RelationshipKind kind)
 }
 
 /*
- * Take "name" or "name!pin" apart, as SQL reads identifiers; "pin" becomes
- * NULL where there is none.  False if it is neither.
+ * Take "name" or "name!pin" apart, as SQL reads identifiers.  False if it is
+ * neither.
  */
 bool
-ar_relationship_parse_spelling(const char *spelling, char **name, char **pin)
+ar_relationship_parse_spelling(const char *spelling, char **name, List **pins)
 {
 	List	   *parts;
 
-	if (!SplitIdentifierString(pstrdup(spelling), '!', &parts) ||
-		list_length(parts) < 1 || list_length(parts) > 2)
+	if (!SplitIdentifierString(pstrdup(spelling), '!', &parts) || parts == NIL)
 		return false;
 	*name = linitial(parts);
-	*pin = list_length(parts) == 2 ? lsecond(parts) : NULL;
+	*pins = list_copy_tail(parts, 1);
 	return true;
 }
 
@@ -155,10 +162,13 @@ static Relationship *
 copy_relationship(const Relationship *r)
 {
 	Relationship *copy = palloc(sizeof(Relationship));
+	ListCell   *cell;
 
 	*copy = *r;
 	copy->target_name = pstrdup(r->target_name);
-	copy->alias = r->alias ? pstrdup(r->alias) : NULL;
+	copy->aliases = NIL;
+	foreach(cell, r->aliases)
+		copy->aliases = lappend(copy->aliases, pstrdup(lfirst(cell)));
 	copy->key = copy_key(r->key);
 	copy->far_key = r->far_key ? copy_key(r->far_key) : NULL;
 	return copy;
@@ -172,6 +182,7 @@ copy_key(const ForeignKey *key)
 
 	*copy = *key;
 	copy->name = pstrdup(key->name);
+	copy->schema_name = pstrdup(key->schema_name);
 	copy->table_name = pstrdup(key->table_name);
 	copy->target_name = pstrdup(key->target_name);
 	copy->column = memcpy(palloc(sizeof(AttrNumber) * count), key->column,
@@ -186,24 +197,32 @@ copy_key(const ForeignKey *key)
 }
 
 static List *
-matches(const TableRelationships *table, const char *name, const char *pin)
+matches(const TableRelationships *table, const char *name, List *pins)
 {
-	for (int tier = FIRST_TIER; tier <= LAST_TIER; tier++)
+	List	   *found = NIL;
+
+	for (int tier = FIRST_TIER; tier <= LAST_TIER && found == NIL; tier++)
+		found = matches_in_tier(table, tier, name, pins, false);
+	for (int tier = FIRST_TIER; tier <= LAST_TIER && found == NIL && pins != NIL; tier++)
+		found = matches_in_tier(table, tier, name, pins, true);
+	return found;
+}
+
+static List *
+matches_in_tier(const TableRelationships *table, int tier, const char *name, List *pins,
+				bool by_schema)
+{
+	List	   *found = NIL;
+	ListCell   *cell;
+
+	foreach(cell, table->relationships)
 	{
-		List	   *found = NIL;
-		ListCell   *cell;
+		Relationship *r = lfirst(cell);
 
-		foreach(cell, table->relationships)
-		{
-			Relationship *r = lfirst(cell);
-
-			if (answers(r, tier, name) && (pin == NULL || is_pinned(r, pin)))
-				found = lappend(found, r);
-		}
-		if (found != NIL)
-			return found;
+		if (answers(r, tier, name) && is_pinned(r, pins, by_schema))
+			found = lappend(found, r);
 	}
-	return NIL;
+	return found;
 }
 
 static bool
@@ -214,7 +233,7 @@ answers(const Relationship *r, int tier, const char *name)
 	switch (tier)
 	{
 		case 1:
-			return r->alias && strcmp(r->alias, name) == 0;
+			return is_alias(r, name);
 		case 2:
 			return r->kind != AR_MANY_TO_MANY && strcmp(r->key->name, name) == 0;
 		case 3:
@@ -234,18 +253,51 @@ answers(const Relationship *r, int tier, const char *name)
 }
 
 static bool
-is_pinned(const Relationship *r, const char *pin)
+is_alias(const Relationship *r, const char *name)
 {
-	if (r->kind != AR_MANY_TO_MANY)
-		return strcmp(r->key->name, pin) == 0 || has_column(r->key, pin);
-	if (strcmp(r->key->table_name, pin) == 0)
-		return true;
+	ListCell   *cell;
 
-	/* the way back of a table to itself is named by where it ends */
-	if (strcmp(r->far_key->name, pin) == 0 || has_column(r->far_key, pin))
-		return true;
-	return r->key->target != r->far_key->target &&
-		(strcmp(r->key->name, pin) == 0 || has_column(r->key, pin));
+	foreach(cell, r->aliases)
+	{
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Do all pins hold?  Of a way from a table back to itself, that goes through an
+ * association table, the first one names where it ends.
+ */
+static bool
+is_pinned(const Relationship *r, List *pins, bool by_schema)
+{
+	bool		is_own_way = r->kind == AR_MANY_TO_MANY && r->key->target == r->far_key->target;
+	bool		end_is_known = false;
+	ListCell   *cell;
+
+	foreach(cell, pins)
+	{
+		const char *pin = lfirst(cell);
+		bool		is_near = is_key(r->key, pin);
+		bool		is_far = r->kind == AR_MANY_TO_MANY && is_key(r->far_key, pin);
+
+		if ((by_schema && strcmp(r->key->schema_name, pin) == 0) ||
+			(r->kind == AR_MANY_TO_MANY && strcmp(r->key->table_name, pin) == 0))
+			continue;
+		if (is_own_way && (end_is_known ? !is_near : !is_far))
+			return false;
+		if (!is_near && !is_far)
+			return false;
+		end_is_known = true;
+	}
+	return true;
+}
+
+static bool
+is_key(const ForeignKey *key, const char *pin)
+{
+	return strcmp(key->name, pin) == 0 || has_column(key, pin);
 }
 
 static bool
@@ -328,60 +380,107 @@ base_name(const Relationship *r)
 static char *
 paste_name(const TableRelationships *table, const Relationship *r)
 {
-	List	   *names = NIL;
-	List	   *pins = list_make1(NULL);
+	List	   *names = list_copy(r->aliases);
+	List	   *pins;
 	ListCell   *name;
-	ListCell   *pin;
+	ListCell   *cell;
 
-	if (r->alias)
-		names = lappend(names, r->alias);
 	names = lappend(names, base_name(r));
 	if (r->kind == AR_MANY_TO_ONE && single_column(r->key))
 		names = lappend(names, single_column(r->key));
 	if (r->kind == AR_ONE_TO_ONE)
 		names = lappend(names, r->key->table_name);
-	if (r->kind == AR_MANY_TO_MANY)
-	{
-		pins = lappend(pins, r->key->table_name);
-		if (single_column(r->far_key))
-			pins = lappend(pins, single_column(r->far_key));
-		pins = lappend(pins, r->far_key->name);
-		if (single_column(r->key))
-			pins = lappend(pins, single_column(r->key));
-		pins = lappend(pins, r->key->name);
-	}
-	else
-	{
-		if (single_column(r->key))
-			pins = lappend(pins, single_column(r->key));
-		pins = lappend(pins, r->key->name);
-	}
-	foreach(pin, pins)
+	pins = useful_pins(r);
+	foreach(cell, pins)
 	{
 		foreach(name, names)
 		{
-			if (is_only_answer(table, r, lfirst(name), lfirst(pin)))
-				return spell(lfirst(name), lfirst(pin));
+			if (is_only_answer(table, r, lfirst(name), lfirst(cell)))
+				return spell(lfirst(name), lfirst(cell));
 		}
 	}
-	return spell(base_name(r), r->key->name);
+	return spell(base_name(r), llast(pins));
+}
+
+/*
+ * What a name may be pinned with, as Lists, the shortest one first.  The last
+ * of them leaves no doubt.
+ */
+static List *
+useful_pins(const Relationship *r)
+{
+	List	   *result = list_make1(NIL);
+	List	   *with_schema = NIL;
+	ListCell   *near;
+	ListCell   *far;
+	ListCell   *cell;
+
+	if (r->kind != AR_MANY_TO_MANY)
+	{
+		foreach(near, key_pins(r->key))
+			result = lappend(result, list_make1(lfirst(near)));
+	}
+	else
+	{
+		result = lappend(result, list_make1(r->key->table_name));
+		foreach(far, key_pins(r->far_key))
+			result = lappend(result, list_make1(lfirst(far)));
+		foreach(near, key_pins(r->key))
+			result = lappend(result, list_make1(lfirst(near)));
+		foreach(far, key_pins(r->far_key))
+		{
+			foreach(near, key_pins(r->key))
+				result = lappend(result, list_make2(lfirst(far), lfirst(near)));
+		}
+		result = lappend(result, list_make3(r->key->table_name, r->far_key->name, r->key->name));
+	}
+	foreach(cell, result)
+		with_schema = lappend(with_schema, lcons(r->key->schema_name, list_copy(lfirst(cell))));
+	return list_concat(result, with_schema);
+}
+
+/*
+ * The column of a foreign key, where it has only one, and its name.
+ */
+static List *
+key_pins(const ForeignKey *key)
+{
+	char	   *column = key->key_count == 1 ? key->column_name[0] : NULL;
+
+	return column ? list_make2(column, key->name) : list_make1(key->name);
 }
 
 static bool
 is_only_answer(const TableRelationships *table, const Relationship *r, const char *name,
-			   const char *pin)
+			   List *pins)
 {
-	List	   *found = matches(table, name, pin);
+	List	   *found = matches(table, name, pins);
 
 	return list_length(found) == 1 && linitial(found) == r;
 }
 
 static char *
-spell(const char *name, const char *pin)
+spell(const char *name, List *pins)
 {
-	if (pin == NULL)
-		return pstrdup(quote_identifier(name));
-	return psprintf("%s!%s", quote_identifier(name), quote_identifier(pin));
+	List	   *quoted = NIL;
+	ListCell   *cell;
+
+	foreach(cell, pins)
+		quoted = lappend(quoted, unconstify(char *, quote_identifier(lfirst(cell))));
+	return join(quote_identifier(name), quoted);
+}
+
+static char *
+join(const char *name, List *pins)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, name);
+	foreach(cell, pins)
+		appendStringInfo(&text, "!%s", (char *) lfirst(cell));
+	return text.data;
 }
 
 static char *
