@@ -192,7 +192,8 @@ typedef struct KeyColumn
 typedef struct KeyShape
 {
 	int			count;
-	bool		is_integer;		/* one column of an integer type, at both sides */
+	bool		is_integer;		/* one column of an integer type, at both
+								 * sides */
 	KeyColumn  *column;
 } KeyShape;
 

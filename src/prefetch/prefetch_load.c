@@ -493,7 +493,10 @@ receive_count(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 	receiver->rows++;
 
-	/* keys that are equal by the collation of the one may not be by the other's */
+	/*
+	 * keys that are equal by the collation of the one may not be by the
+	 * other's
+	 */
 	state->group_total[group] += DatumGetInt64(slot->tts_values[state->node->fetch->key.count]);
 	return true;
 }

@@ -57,8 +57,8 @@
 /* A table that the query reads, and which of its columns come back. */
 typedef struct Source
 {
-	char	   *way;			/* the numbers in the range tables by which it is
-								 * reached: one that is read twice is two */
+	char	   *way;			/* the numbers in the range tables by which it
+								 * is reached: one that is read twice is two */
 	int			varno;			/* the first of them */
 	Oid			table;
 	bool		is_direct;		/* a table in FROM: columns can be added */
