@@ -314,8 +314,48 @@ typedef struct PrefetchPlan
 	List	   *tables;			/* Oids, of the query and the relationships */
 } PrefetchPlan;
 
+/* A node's statement: which columns it returns. */
+typedef struct ColumnSet
+{
+	int			count;
+	AttrNumber *column;			/* ascending */
+} ColumnSet;
+
+extern void ar_prefetch_finish_children(PrefetchPlan *plan, PathNode *node);
+extern void ar_prefetch_plan_below(PrefetchPlan *plan, PathNode *node);
+extern void ar_prefetch_check_names(PathNode *node, List *names);
+extern const AttrNumber *ar_prefetch_near_columns(const Relationship *r);
+extern void ar_prefetch_finish_columns(PathNode *node);
+extern const AttrNumber *ar_prefetch_identity_columns(const PathNode *node, int *count);
+extern void ar_prefetch_need_column(ColumnSet *set, AttrNumber column);
+extern int	ar_prefetch_position_of(const ColumnSet *set, AttrNumber column);
+
+/* prefetch_cache.c: plans that are kept ------------------------------------- */
+
 extern PrefetchPlan *ar_prefetch_plan(const char *query, int path_count, char **paths);
 extern void ar_prefetch_unpin(PrefetchPlan *plan);
+extern bool ar_prefetch_note_text(Node *node, void *context);
+extern void ar_prefetch_refuse_changes(void);
+
+/* prefetch_tree.c: from paths to nodes -------------------------------------- */
+
+extern void ar_prefetch_build_tree(PrefetchPlan *plan);
+extern void ar_prefetch_expand_recursion(PrefetchPlan *plan, PathNode *node);
+
+/* prefetch_query.c: the query, and its keys --------------------------------- */
+
+extern void ar_prefetch_plan_query(PrefetchPlan *plan);
+
+/* prefetch_fetch.c: how rows are found by key ------------------------------- */
+
+extern PrefetchFetch *ar_prefetch_make_fetch(PathNode *node, Oid table, Oid near_table,
+											 const AttrNumber *near_columns, const AttrNumber *columns,
+											 const Oid *operators, int key_count, bool operators_point_to_near,
+											 ColumnSet *set, List *order, const char *where, int64 limit,
+											 const char *count_join);
+extern void ar_prefetch_key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count);
+extern char *ar_prefetch_qualified_name(Oid table);
+extern char *ar_prefetch_operator_text(Oid operator_oid);
 extern PrefetchStatement *ar_prefetch_fetch_statement(PrefetchPlan *plan, PathNode *node,
 													  PrefetchFetch *fetch,
 													  FetchStrategy strategy);
