@@ -354,4 +354,13 @@ ar_set_sequence_record(xl_seq_rec *record, Relation sequence)
 #define ar_group_expression(rte, column) ((Node *) NULL)
 #endif
 
+/*
+ * 18 has foreign keys with a PERIOD.
+ */
+#if PG_VERSION_NUM >= 180000
+#define ar_is_period_key(constraint) ((constraint)->conperiod)
+#else
+#define ar_is_period_key(constraint) false
+#endif
+
 #endif							/* AR_COMPAT_H */

@@ -23,6 +23,7 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
+#include "common/compat.h"
 #include "miscadmin.h"
 #include "relationship/relationship.h"
 #include "utils/fmgroids.h"
@@ -338,18 +339,22 @@ is_clone_of_same_table(Form_pg_constraint constraint)
 }
 
 /*
- * Add a foreign key to a list, unless a table of it is just gone.
+ * Add a foreign key to a list, unless a table of it is just gone.  One with a
+ * PERIOD is no relationship: its times are contained in those of several rows.
  */
 static List *
 add_key(List *keys, HeapTuple tuple)
 {
 	Form_pg_constraint constraint = (Form_pg_constraint) GETSTRUCT(tuple);
-	ForeignKey *key = palloc0(sizeof(ForeignKey));
+	ForeignKey *key;
 	AttrNumber	column[INDEX_MAX_KEYS];
 	AttrNumber	target_column[INDEX_MAX_KEYS];
 	Oid			equality[INDEX_MAX_KEYS];
 	int			count;
 
+	if (ar_is_period_key(constraint))
+		return keys;
+	key = palloc0(sizeof(ForeignKey));
 	DeconstructFkConstraintRow(tuple, &count, column, target_column, equality, NULL, NULL,
 							   NULL, NULL);
 	key->constraint = constraint->oid;
