@@ -85,7 +85,9 @@ SELECT page();
 -- in the log, which is elsewhere
 SELECT algo_ref.n1_reset();
 SET algo_ref.watch = log;
+SET client_min_messages = log;
 SELECT page();
+RESET client_min_messages;
 SELECT * FROM found();
 
 --

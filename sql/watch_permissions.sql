@@ -49,6 +49,11 @@ SELECT role, times, statement FROM algo_ref.n1_report();
 -- and what it runs is not for its callers
 SET algo_ref.watch = error;
 SELECT page();
+SET algo_ref.watch = log;
+SET client_min_messages = log;
+SELECT page();
+SET client_min_messages = notice;
+SET algo_ref.watch = error;
 RESET ROLE;
 GRANT regress_algo_ref_one TO regress_algo_ref_two;
 SET ROLE regress_algo_ref_two;

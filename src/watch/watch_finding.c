@@ -148,8 +148,8 @@ void
 ar_watch_tell(const Finding *finding)
 {
 	int			level = ar_watch_mode == AR_WATCH_ERROR ? ERROR :
-	ar_watch_mode == AR_WATCH_NOTICE ? NOTICE : LOG;
-	bool		visible = level == LOG || has_privs_of_role(GetOuterUserId(), GetUserId());
+	ar_watch_mode == AR_WATCH_NOTICE ? NOTICE : LOG_SERVER_ONLY;
+	bool		visible = level == LOG_SERVER_ONLY || has_privs_of_role(GetOuterUserId(), GetUserId());
 
 	ereport(level,
 			errcode(level == ERROR ? ERRCODE_PROGRAM_LIMIT_EXCEEDED : ERRCODE_WARNING),
