@@ -359,6 +359,16 @@ SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
 \o
 SELECT * FROM found();
 
+-- after an error, nothing of the failed statement is taken for the next one's
+BEGIN;
+SAVEPOINT before;
+SELECT title, title, title, title, title, title, editor_id, user_id, 1 / (user_id - 10) FROM posts ORDER BY id;
+ROLLBACK TO before;
+SET LOCAL algo_ref.watch = off;
+SELECT 1 FROM generate_series(1, 2) ORDER BY 1;
+SELECT 2 FROM posts WHERE id <= 2 ORDER BY id;
+COMMIT;
+
 --
 -- Not found
 --

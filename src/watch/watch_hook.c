@@ -81,6 +81,10 @@ ar_watch_install_hooks(void)
 static void
 watch_start(QueryDesc *query, int eflags)
 {
+	WatchedStatement *stale = running ? find_statement(query) : NULL;
+
+	if (stale)
+		forget_statement(stale);
 	if (previous_start)
 		previous_start(query, eflags);
 	else
@@ -175,9 +179,6 @@ begin_statement(QueryDesc *query)
 	bool		is_single;
 	WatchedStatement *statement;
 
-	statement = running ? find_statement(query) : NULL;
-	if (statement)
-		forget_statement(statement);
 	if (plan->rowMarks != NIL || plan->hasModifyingCTE)
 		return;
 
