@@ -104,7 +104,25 @@ RESET algo_ref.watch_threshold;
 SET algo_ref.watch_min_ms = 1e6;
 SELECT page();
 SELECT * FROM found();
+-- what the loop does itself is not the lookups' time
+SET algo_ref.watch_min_ms = 300;
+CREATE FUNCTION slow_page() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  u record;
+  p record;
+BEGIN
+  FOR u IN SELECT id FROM users LOOP
+    FOR p IN SELECT title FROM posts WHERE user_id = u.id LIMIT 1 LOOP
+      PERFORM pg_sleep(0.01);
+    END LOOP;
+  END LOOP;
+END $$;
+SELECT slow_page();
+SELECT * FROM found();
 RESET algo_ref.watch_min_ms;
+SELECT slow_page();
+SELECT relationship, times, total_time < '300 ms' FROM algo_ref.n1_report();
+SELECT * FROM found();
 SET algo_ref.watch_ignore = 'users, shop.posts';
 SELECT page();
 SELECT * FROM found();

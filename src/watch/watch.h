@@ -122,7 +122,7 @@ typedef struct WatchedStatement
 								 * 0: none */
 	int			parent_slot;
 	int			counter;		/* which of its counters */
-	instr_time	start;
+	instr_time	duration;		/* of its execution so far */
 } WatchedStatement;
 
 /* What is known of an N+1 when it is found. */

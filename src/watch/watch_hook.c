@@ -47,6 +47,7 @@ static uint64 last_serial = 0;
 
 static void watch_start(QueryDesc *query, int eflags);
 static void watch_run(AR_EXECUTOR_RUN_PARAMETERS);
+static void run_watched(WatchedStatement *statement, AR_EXECUTOR_RUN_PARAMETERS);
 static void watch_end(QueryDesc *query);
 static void watch_transaction(XactEvent event, void *arg);
 static void begin_statement(QueryDesc *query);
@@ -100,33 +101,56 @@ watch_run(AR_EXECUTOR_RUN_PARAMETERS)
 {
 	WatchedStatement *statement = running ? find_statement(query) : NULL;
 
-	if (statement && statement->emitted_count > 0 && is_returned(query->dest->mydest))
-	{
-		KeyReceiver receiver = {
-			.pub = {
-				.receiveSlot = receiver_row,
-				.rStartup = receiver_start,
-				.rShutdown = receiver_end,
-				.rDestroy = receiver_destroy,
-				.mydest = query->dest->mydest
-			},
-			.receiver = query->dest,
-			.statement = statement,
-			.serial = statement->serial
-		};
-
-		statement->is_spi = query->dest->mydest == DestSPI;
-		query->dest = &receiver.pub;
-		if (previous_run)
-			previous_run(AR_EXECUTOR_RUN_ARGUMENTS);
-		else
-			standard_ExecutorRun(AR_EXECUTOR_RUN_ARGUMENTS);
-		query->dest = receiver.receiver;
-	}
+	if (statement)
+		run_watched(statement, AR_EXECUTOR_RUN_ARGUMENTS);
 	else if (previous_run)
 		previous_run(AR_EXECUTOR_RUN_ARGUMENTS);
 	else
 		standard_ExecutorRun(AR_EXECUTOR_RUN_ARGUMENTS);
+}
+
+/*
+ * See its rows, and the time that it takes.  A lookup's time is that in here,
+ * because a client, or a loop's body, may take its own before it ends.
+ */
+static void
+run_watched(WatchedStatement *statement, AR_EXECUTOR_RUN_PARAMETERS)
+{
+	uint64		serial = statement->serial;
+	KeyReceiver receiver = {
+		.pub = {
+			.receiveSlot = receiver_row,
+			.rStartup = receiver_start,
+			.rShutdown = receiver_end,
+			.rDestroy = receiver_destroy,
+			.mydest = query->dest->mydest
+		},
+		.receiver = query->dest,
+		.statement = statement,
+		.serial = serial
+	};
+	bool		is_lookup = statement->parent != 0;
+	instr_time	begin;
+	instr_time	end;
+
+	if (statement->emitted_count > 0 && is_returned(query->dest->mydest))
+	{
+		statement->is_spi = query->dest->mydest == DestSPI;
+		query->dest = &receiver.pub;
+	}
+	INSTR_TIME_SET_ZERO(begin);
+	if (is_lookup)
+		INSTR_TIME_SET_CURRENT(begin);
+	if (previous_run)
+		previous_run(AR_EXECUTOR_RUN_ARGUMENTS);
+	else
+		standard_ExecutorRun(AR_EXECUTOR_RUN_ARGUMENTS);
+	query->dest = receiver.receiver;
+	if (is_lookup && statement->serial == serial)
+	{
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_ACCUM_DIFF(statement->duration, end, begin);
+	}
 }
 
 static void
@@ -264,6 +288,7 @@ add_statement(WatchedStatement *statement, QueryDesc *query)
 	statement->is_full = false;
 	statement->source = 0;
 	statement->parent = 0;
+	INSTR_TIME_SET_ZERO(statement->duration);
 }
 
 static WatchedStatement *

@@ -317,7 +317,6 @@ ar_watch_lookup(WatchedStatement *statement, const LookupKey *lookups, int count
 	statement->parent_slot = best_source - sources;
 	statement->counter = best - best_source->counter;
 	emit_others(statement, &best->key);
-	INSTR_TIME_SET_CURRENT(statement->start);
 	if (best->is_found)
 		ar_watch_report_add(finding_shape(best_source, best), 1, best_is_new ? 1 : 0, 0);
 	if (is_finding(best) && (!best->is_found || ar_watch_mode == AR_WATCH_ERROR))
@@ -333,14 +332,11 @@ ar_watch_lookup_end(WatchedStatement *statement)
 {
 	Source	   *source = &sources[statement->parent_slot];
 	Counter    *counter = &source->counter[statement->counter];
-	instr_time	duration;
 	int64		nanoseconds;
 
 	if (source->serial != statement->parent)
 		return;
-	INSTR_TIME_SET_CURRENT(duration);
-	INSTR_TIME_SUBTRACT(duration, statement->start);
-	nanoseconds = (int64) (INSTR_TIME_GET_DOUBLE(duration) * 1e9);
+	nanoseconds = (int64) (INSTR_TIME_GET_DOUBLE(statement->duration) * 1e9);
 	counter->nanoseconds += nanoseconds;
 	if (counter->is_found)
 		ar_watch_report_add(finding_shape(source, counter), 0, 0, nanoseconds);
