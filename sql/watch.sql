@@ -132,6 +132,47 @@ SELECT * FROM found();
 SET algo_ref.watch_ignore = 'users, other.posts, other.page';
 SELECT page();
 SELECT * FROM found();
+-- the names as SQL writes them
+CREATE TABLE "Odd, Posts" (user_id int REFERENCES users);
+CREATE FUNCTION "Odd, Page"() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  i int;
+BEGIN
+  FOR i IN SELECT id FROM users LOOP
+    PERFORM FROM "Odd, Posts" WHERE user_id = i;
+  END LOOP;
+END $$;
+CREATE FUNCTION found_with(names text, OUT rows bigint) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('algo_ref.watch_ignore', names, true);
+  PERFORM "Odd, Page"();
+  SELECT count(*) INTO rows FROM algo_ref.n1_report();
+  PERFORM algo_ref.n1_reset();
+END $$;
+SELECT names, found_with(names) FROM (VALUES
+  (''), ('"Odd, Posts"'), (' SHOP."Odd, Posts"'), ('other, "shop" . "Odd, Posts"'), ('other."Odd, Posts"'), ('Odd, Posts'),
+  ('"Odd, Page"'), ('shop."Odd, Page"'), ('other."Odd, Page"')) AS list (names);
+-- where the search path does not find the function, too
+SET search_path = pg_catalog;
+CREATE FUNCTION shop.by_path() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+  i int;
+BEGIN
+  FOR i IN SELECT id FROM shop.users LOOP
+    PERFORM FROM shop.posts WHERE user_id = i;
+  END LOOP;
+END $$;
+SET algo_ref.watch_ignore = 'shop.by_path';
+SELECT shop.by_path();
+SET algo_ref.watch_ignore = 'by_path';
+SELECT shop.by_path();
+SELECT count(*) FROM algo_ref.n1_report();
+SET algo_ref.watch_ignore = 'other.by_path';
+SELECT shop.by_path();
+SET search_path = shop;
+SELECT * FROM found();
+DROP FUNCTION by_path(), found_with(text), "Odd, Page"();
+DROP TABLE "Odd, Posts";
 RESET algo_ref.watch_ignore;
 
 --

@@ -7,6 +7,13 @@ SET algo_ref.watch = 'loud';
 SET algo_ref.watch_threshold = 1;
 SET algo_ref.watch_min_ms = -1;
 SET algo_ref.watch_ignore = 'a b';
+SET algo_ref.watch_ignore = 'a.b.c';
+SET algo_ref.watch_ignore = 'a,, b';
+SET algo_ref.watch_ignore = ',';
+SET algo_ref.watch_ignore = 'a, page(int)';
+SET algo_ref.watch_ignore = '"a(b)", "c""d"."e,f" , g';
+SHOW algo_ref.watch_ignore;
+SET algo_ref.watch_ignore = ' ';
 SET algo_ref.no_such_setting = 1;
 \set VERBOSITY sqlstate
 SET algo_ref.watch = 'loud';

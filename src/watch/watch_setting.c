@@ -8,7 +8,9 @@
 
 #include <float.h>
 
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
@@ -28,9 +30,20 @@ static const struct config_enum_entry modes[] = {
 	{NULL, 0, false}
 };
 
+/* A table or a function. */
+typedef struct QualifiedName
+{
+	const char *schema;			/* NULL: not said */
+	const char *name;
+}			QualifiedName;
+
 static bool check_ignore(char **value, void **extra, GucSource source);
-static bool names_table(const char *name, Oid table);
-static bool names_function(const char *name, const char *function);
+static bool read_list(char *text, List **names);
+static char *find_unquoted(char *text, const char *characters);
+static bool read_name(char *text, QualifiedName * name);
+static QualifiedName table_name(Oid table);
+static QualifiedName function_name(const char *function);
+static bool is_named(const QualifiedName * name, const QualifiedName * found);
 
 void
 ar_watch_init(void)
@@ -57,7 +70,7 @@ ar_watch_init(void)
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("algo_ref.watch_ignore",
 							   "Tables and functions whose lookups are not told of.",
-							   "Names with or without their schema, separated by commas.",
+							   "Names as SQL writes them, with or without schema, separated by commas; functions without arguments.",
 							   &watch_ignore, "",
 							   PGC_USERSET, GUC_LIST_INPUT, check_ignore, NULL, NULL);
 	ar_watch_report_init();
@@ -73,14 +86,17 @@ ar_watch_is_ignored(Oid table, const char *function)
 {
 	List	   *names;
 	ListCell   *cell;
+	QualifiedName own_table;
+	QualifiedName own_function;
 
-	if (watch_ignore == NULL || watch_ignore[0] == '\0')
+	if (watch_ignore == NULL || watch_ignore[0] == '\0' ||
+		!read_list(pstrdup(watch_ignore), &names))
 		return false;
-	if (!SplitIdentifierString(pstrdup(watch_ignore), ',', &names))
-		return false;
+	own_table = table_name(table);
+	own_function = function_name(function);
 	foreach(cell, names)
 	{
-		if (names_table(lfirst(cell), table) || names_function(lfirst(cell), function))
+		if (is_named(lfirst(cell), &own_table) || is_named(lfirst(cell), &own_function))
 			return true;
 	}
 	return false;
@@ -91,43 +107,125 @@ check_ignore(char **value, void **extra, GucSource source)
 {
 	char	   *copy = pstrdup(*value);
 	List	   *names;
-	bool		ok = SplitIdentifierString(copy, ',', &names);
+	bool		ok = read_list(copy, &names);
 
 	if (!ok)
+	{
 		GUC_check_errdetail("List syntax is invalid.");
-	list_free(names);
+		if (find_unquoted(*value, "()"))
+			GUC_check_errhint("Functions are named without their arguments.");
+	}
+	list_free_deep(names);
 	pfree(copy);
 	return ok;
 }
 
+/*
+ * The list as QualifiedNames, which point into the text.  False if it is none.
+ */
 static bool
-names_table(const char *name, Oid table)
+read_list(char *text, List **names)
 {
-	const char *table_name = get_rel_name(table);
-	const char *schema = get_namespace_name(get_rel_namespace(table));
+	char	   *next = text;
 
-	if (table_name == NULL || schema == NULL)
-		return false;
-	return strcmp(name, table_name) == 0 ||
-		strcmp(name, psprintf("%s.%s", schema, table_name)) == 0;
+	*names = NIL;
+	if (text[strspn(text, " \t\n\r\f\v")] == '\0')
+		return true;
+	while (next)
+	{
+		char	   *part = next;
+		QualifiedName *name = palloc(sizeof(QualifiedName));
+
+		next = find_unquoted(part, ",");
+		if (next)
+			*next++ = '\0';
+		*names = lappend(*names, name);
+		if (find_unquoted(part, "()") || !read_name(part, name))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The first of some characters that stands outside of quotes; NULL if none
+ * does.
+ */
+static char *
+find_unquoted(char *text, const char *characters)
+{
+	bool		is_quoted = false;
+
+	for (; *text; text ++)
+	{
+		if (*text == '"')
+			is_quoted = !is_quoted;
+		else if (!is_quoted && strchr(characters, *text))
+			return text;
+	}
+	return NULL;
+}
+
+/*
+ * A name with or without schema, as SQL reads it.
+ */
+static bool
+read_name(char *text, QualifiedName * name)
+{
+	List	   *parts;
+	bool		ok = SplitIdentifierString(text, '.', &parts) &&
+	(list_length(parts) == 1 || list_length(parts) == 2);
+
+	name->schema = ok && list_length(parts) == 2 ? linitial(parts) : NULL;
+	name->name = ok ? llast(parts) : NULL;
+	list_free(parts);
+	return ok;
+}
+
+static QualifiedName
+table_name(Oid table)
+{
+	QualifiedName name = {get_namespace_name(get_rel_namespace(table)), get_rel_name(table)};
+
+	return name;
 }
 
 /*
  * The function's name stands before its arguments, with its schema where the
- * search path does not find it.
+ * search path did not find it.
  */
-static bool
-names_function(const char *name, const char *function)
+static QualifiedName
+function_name(const char *function)
 {
-	const char *end = function ? strchr(function, '(') : NULL;
-	size_t		length;
-	const char *dot;
+	QualifiedName name = {NULL, NULL};
+	char	   *text = function ? pstrdup(function) : NULL;
+	char	   *end = text ? find_unquoted(text, "(") : NULL;
+	char	   *line;
+	Datum		oid;
+
+	LOCAL_FCINFO(fcinfo, 1);
 
 	if (end == NULL)
-		return false;
-	length = end - function;
-	if (strlen(name) == length && strncmp(name, function, length) == 0)
-		return true;
-	dot = memchr(function, '.', length);
-	return dot && strlen(name) == end - dot - 1 && strncmp(name, dot + 1, end - dot - 1) == 0;
+		return name;
+	line = strstr(end, " line ");
+	if (line)
+		*line = '\0';
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(text);
+	fcinfo->args[0].isnull = false;
+	*end = '\0';
+	if (!read_name(text, &name) || name.schema)
+		return name;
+
+	oid = to_regprocedure(fcinfo);
+	if (!fcinfo->isnull)
+		name.schema = get_namespace_name(get_func_namespace(DatumGetObjectId(oid)));
+	return name;
+}
+
+static bool
+is_named(const QualifiedName * name, const QualifiedName * found)
+{
+	return found->name && strcmp(name->name, found->name) == 0 &&
+		(name->schema == NULL ||
+		 (found->schema && strcmp(name->schema, found->schema) == 0));
 }
