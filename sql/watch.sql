@@ -222,6 +222,20 @@ SELECT * FROM found();
 -- two foreign keys to the same column
 SELECT loop_over('SELECT id, user_id FROM posts LIMIT 30', 'SELECT * FROM profiles WHERE user_id = r.user_id');
 SELECT * FROM found();
+-- many foreign keys in a row of the list, and many tables that are looked up
+DO $$
+BEGIN
+  EXECUTE (SELECT format('CREATE TABLE wide (id int PRIMARY KEY, %s)', string_agg(format('user_%s int REFERENCES users', i), ', ' ORDER BY i)) FROM generate_series(1, 20) i);
+  FOR i IN 1..12 LOOP
+    EXECUTE format('CREATE TABLE child_%s (user_id int REFERENCES users)', i);
+  END LOOP;
+END $$;
+INSERT INTO wide (id, user_20) SELECT i, i FROM generate_series(1, 40) i;
+SELECT loop_over('SELECT * FROM wide', 'SELECT * FROM users WHERE id = r.user_20');
+SELECT * FROM found();
+SELECT loop_over('SELECT id FROM users', (SELECT string_agg(format('SELECT FROM child_%s WHERE user_id = r.id', i), ' LOOP END LOOP; FOR x IN ' ORDER BY i) FROM generate_series(1, 12) i));
+SELECT count(*), min(times), max(times) FROM algo_ref.n1_report();
+SELECT algo_ref.n1_reset();
 -- partitions
 SELECT loop_over('SELECT * FROM users', 'SELECT * FROM events WHERE user_id = r.id');
 SELECT * FROM found();
@@ -381,6 +395,24 @@ PREPARE lookup(int) AS SELECT title FROM posts WHERE user_id = $1 AND id < 20;
 BEGIN;
 \o /dev/null
 EXECUTE list(13, 'O''Reilly');
+SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
+\o
+COMMIT;
+SELECT * FROM found();
+-- with a value that is too long for a call
+PREPARE long_list(int[]) AS SELECT id FROM users WHERE id = ANY ($1);
+SELECT array_agg(i) AS ids FROM generate_series(1, 2000) i \gset
+BEGIN;
+\o /dev/null
+EXECUTE long_list(:'ids');
+SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
+\o
+COMMIT;
+SELECT * FROM found();
+SELECT array_agg(i) AS ids FROM generate_series(1, 20000) i \gset
+BEGIN;
+\o /dev/null
+EXECUTE long_list(:'ids');
 SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
 \o
 COMMIT;

@@ -22,8 +22,11 @@
 /* Foreign keys with more columns are not watched. */
 #define AR_WATCH_KEY_COLUMNS_MAX 8
 
+/* A longer call of prefetch is not given. */
+#define AR_WATCH_CALL_BYTES_MAX 4096
+
 /* How many keys of one statement are considered. */
-#define AR_WATCH_KEYS_MAX 8
+#define AR_WATCH_KEYS_MAX 32
 
 typedef enum WatchMode
 {

@@ -99,7 +99,8 @@ ar_watch_function(void)
 
 /*
  * The call of prefetch that returns the rows of a statement together with
- * those along a path; NULL if the statement cannot be written down.
+ * those along a path; NULL if the statement cannot be written down, or would be
+ * longer than AR_WATCH_CALL_BYTES_MAX.
  *
  * Values of parameters are in the call.  Variables of a function stand in it
  * as such: it is for that function.
@@ -135,7 +136,7 @@ ar_watch_call(const char *statement, ParamListInfo params, const char *path)
 	else
 		appendStringInfo(&call, "SELECT algo_ref.prefetch(%s, %s)",
 						 quote_literal_cstr(text), quote_literal_cstr(path));
-	return call.data;
+	return call.len < AR_WATCH_CALL_BYTES_MAX ? call.data : NULL;
 }
 
 /*

@@ -54,7 +54,7 @@ typedef struct OutputColumn
 	AttrNumber	position;
 } OutputColumn;
 
-#define OUTPUT_COLUMNS_MAX 32
+#define OUTPUT_COLUMNS_MAX 64
 
 static int	emitted_of(const OutputColumn *outputs, int count, const OutputColumn *output,
 					   EmittedKey *emitted, int room);

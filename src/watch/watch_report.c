@@ -49,7 +49,7 @@ typedef struct ReportRow
 	char		function[512];
 	char		statement[2048];
 	char		source[2048];
-	char		call[4096];		/* empty: none, or longer */
+	char		call[AR_WATCH_CALL_BYTES_MAX];	/* empty: none */
 } ReportRow;
 
 typedef struct ReportTable
@@ -188,8 +188,7 @@ ar_watch_report_note(const Finding *finding)
 		set_text(row->function, sizeof(row->function), finding->function);
 		set_text(row->statement, sizeof(row->statement), finding->statement);
 		set_text(row->source, sizeof(row->source), finding->source);
-		if (finding->call && strlen(finding->call) < sizeof(row->call))
-			set_text(row->call, sizeof(row->call), finding->call);
+		set_text(row->call, sizeof(row->call), finding->call);
 	}
 	unlock_report();
 	ar_watch_report_add(finding->shape, finding->times, finding->distinct, finding->nanoseconds);

@@ -24,7 +24,10 @@
 
 /* The oldest gives way. */
 #define SOURCES_MAX 24
-#define COUNTERS_MAX 8
+#define COUNTERS_MAX 32
+
+/* Longer values are not kept, and would make a call that nobody reads. */
+#define PARAMETERS_BYTES_MAX (4 * AR_WATCH_CALL_BYTES_MAX)
 
 /* One or two keys again and again are no list. */
 #define DISTINCT_KEYS_MIN 3
@@ -66,7 +69,8 @@ typedef struct Source
 	int			parent_counter;
 	MemoryContext context;
 	const char *statement;
-	ParamListInfo params;
+	ParamListInfo params;		/* NULL: none, or too long */
+	bool		has_call;
 	int			emitted_count;
 	EmittedKey	emitted[AR_WATCH_KEYS_MAX];
 	KeyFilter	keys;
@@ -82,6 +86,7 @@ static uint64 last_serial = 0;
 static void open_source(WatchedStatement *statement);
 static Source *place_for(const WatchedStatement *statement);
 static void begin_source(Source *source, const WatchedStatement *statement);
+static bool keep_params(Source *source, ParamListInfo params);
 static void add_key(Source *source, int emitted, uint64 hash);
 static bool is_live(const Source *source);
 static void free_source(Source *source);
@@ -198,9 +203,8 @@ begin_source(Source *source, const WatchedStatement *statement)
 	source->context = context;
 	old = MemoryContextSwitchTo(context);
 	source->statement = ar_watch_statement_text(query);
-	if (query->params && query->params->numParams > 0)
-		source->params = copyParamList(query->params);
 	MemoryContextSwitchTo(old);
+	source->has_call = keep_params(source, query->params);
 	source->keys.context = context;
 	source->shape = statement->shape;
 	source->parent = statement->parent;
@@ -215,6 +219,30 @@ begin_source(Source *source, const WatchedStatement *statement)
 	/* whatever failed before has left the place free */
 	source->serial = ++last_serial;
 	ar_watch_source_count++;
+}
+
+/*
+ * Keep the values of parameters for the call of prefetch; false if they are too
+ * long for it.
+ */
+static bool
+keep_params(Source *source, ParamListInfo params)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (params == NULL || params->numParams == 0)
+		return true;
+	context = AllocSetContextCreate(source->context, "algo_ref watched parameters",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	source->params = copyParamList(params);
+	MemoryContextSwitchTo(old);
+	if (MemoryContextMemAllocated(context, false) <= PARAMETERS_BYTES_MAX)
+		return true;
+	source->params = NULL;
+	MemoryContextDelete(context);
+	return false;
 }
 
 static void
@@ -490,7 +518,8 @@ find(Source *source, Counter *counter, QueryDesc *query)
 	finding.source = root->statement;
 	if (OidIsValid(counter->key.constraint) && ar_watch_is_count(query->plannedstmt))
 		path = psprintf("%s.count()", path);
-	finding.call = ar_watch_call(root->statement, root->params, path);
+	if (root->has_call)
+		finding.call = ar_watch_call(root->statement, root->params, path);
 	finding.times = counter->times;
 	finding.distinct = counter->distinct.total;
 	finding.nanoseconds = counter->nanoseconds;
