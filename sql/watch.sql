@@ -399,6 +399,15 @@ SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
 \o
 COMMIT;
 SELECT * FROM found();
+-- with the comment of an application before it
+/* route = '/page' */ PREPARE commented(int) AS SELECT id FROM users WHERE id < $1;
+BEGIN;
+\o /dev/null
+EXECUTE commented(13);
+SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
+\o
+COMMIT;
+SELECT * FROM found();
 -- with a value that is too long for a call
 PREPARE long_list(int[]) AS SELECT id FROM users WHERE id = ANY ($1);
 SELECT array_agg(i) AS ids FROM generate_series(1, 2000) i \gset

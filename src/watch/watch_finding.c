@@ -192,16 +192,22 @@ read_query(const char *statement, StringInfo query, Bitmapset **numbers)
 	core_yy_extra_type extra;
 	core_YYSTYPE value;
 	YYLTYPE		location;
-	const char *before = is_word(statement, "prepare") ? "as" :
-	is_word(statement, "declare") ? "for" : NULL;
+	const char *before = NULL;
+	bool		is_first = true;
 	int			done = 0;
 
 	initStringInfo(query);
 	scanner = scanner_init(statement, &extra, &ScanKeywords, ScanKeywordTokens);
+	extra.escape_string_warning = false;
 	while (core_yylex(&value, &location, scanner) != 0)
 	{
 		const char *token = statement + location;
 
+		if (is_first && is_word(token, "prepare"))
+			before = "as";
+		else if (is_first && is_word(token, "declare"))
+			before = "for";
+		is_first = false;
 		if (before && is_word(token, before))
 		{
 			done = location + strlen(before);
