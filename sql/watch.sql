@@ -351,6 +351,27 @@ CREATE FUNCTION titles(u int) RETURNS SETOF text LANGUAGE sql AS 'SELECT title F
 SELECT loop_over('SELECT id FROM users', 'SELECT * FROM titles(r.id)');
 SELECT relationship, times, statement, source, function FROM algo_ref.n1_report();
 SELECT * FROM found();
+-- with one whose text is not kept
+CREATE FUNCTION atomic_titles(u int) RETURNS SETOF text LANGUAGE sql VOLATILE BEGIN ATOMIC SELECT title FROM posts WHERE user_id = u; END;
+SET algo_ref.watch = notice;
+BEGIN;
+\o /dev/null
+SELECT id FROM users WHERE id <= 12;
+SELECT format('SELECT * FROM atomic_titles(%s);', id) FROM users WHERE id <= 12 \gexec
+\o
+COMMIT;
+SET algo_ref.watch = log;
+SELECT * FROM found();
+-- where a variable begins
+CREATE FUNCTION posts_of(u int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  n bigint := (SELECT count(*) FROM posts WHERE user_id = u);
+BEGIN
+  RETURN n;
+END $$;
+SELECT loop_over('SELECT id FROM users', 'SELECT posts_of(r.id)');
+SELECT function FROM algo_ref.n1_report();
+SELECT * FROM found();
 -- with an exception caught in each round
 DO $$
 DECLARE

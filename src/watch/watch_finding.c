@@ -23,6 +23,7 @@
 /* The protocol has no more. */
 #define PARAMETERS_MAX 65535
 
+static const char *lookup_of(const Finding *finding);
 static const char *shown(const char *text);
 static void read_query(const char *statement, StringInfo query, Bitmapset **numbers);
 static bool is_word(const char *text, const char *word);
@@ -91,9 +92,12 @@ ar_watch_function(void)
 	end = strchr(line, '\n');
 	if (end)
 		*end = '\0';
-	end = strstr(line, " at ");
+	end = strstr(line, " line ");
 	if (end)
-		*end = '\0';
+	{
+		end += strlen(" line ");
+		end[strspn(end, "0123456789")] = '\0';
+	}
 	return line;
 }
 
@@ -157,15 +161,25 @@ ar_watch_tell(const Finding *finding)
 			errmsg("table %s is looked up by %s one key at a time: " INT64_FORMAT " times",
 				   finding->table, finding->columns, finding->times),
 			visible ?
-			errdetail("The keys along %s were returned by: %s.  They are looked up by: %s%s.",
-					  finding->relationship, shown(finding->source),
-					  finding->function ? "PL/pgSQL function " : "",
-					  finding->function ? finding->function : shown(finding->statement)) :
+			errdetail("The keys along %s were returned by: %s.  They are looked up by: %s.",
+					  finding->relationship, shown(finding->source), lookup_of(finding)) :
 			errdetail("The keys along %s were returned by one statement.",
 					  finding->relationship),
 			visible && finding->call ?
 			errhint("One statement returns all of it: %s.", finding->call) :
 			errhint("algo_ref.prefetch(), or a join, returns all of it with one statement."));
+}
+
+/*
+ * What does the lookups.  The body of a function in SQL may be stored without
+ * its text.
+ */
+static const char *
+lookup_of(const Finding *finding)
+{
+	if (finding->function)
+		return psprintf("PL/pgSQL function %s", finding->function);
+	return finding->statement[0] ? shown(finding->statement) : "a function in SQL";
 }
 
 static const char *
