@@ -480,6 +480,18 @@ SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
 \o
 SELECT * FROM found();
 
+-- a reset in the middle of it: it is found again
+BEGIN;
+\o /dev/null
+SELECT id FROM users;
+SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 20 \gexec
+\o
+SELECT * FROM found();
+\o /dev/null
+SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id BETWEEN 21 AND 32 \gexec
+\o
+SELECT * FROM found();
+COMMIT;
 -- after an error, nothing of the failed statement is taken for the next one's
 BEGIN;
 SAVEPOINT before;

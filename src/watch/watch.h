@@ -169,7 +169,7 @@ extern bool ar_watch_is_count(PlannedStmt *statement);
 extern bool ar_watch_row_key(TupleTableSlot *slot, const EmittedKey *key, uint64 *hash);
 
 /* watch_filter.c */
-extern void ar_watch_filter_reset(KeyFilter *filter, MemoryContext context);
+extern void ar_watch_filter_reset(KeyFilter *filter);
 extern bool ar_watch_filter_has(const KeyFilter *filter, uint64 hash);
 extern bool ar_watch_filter_add(KeyFilter *filter, uint64 hash);
 extern bool ar_watch_filter_is_full(const KeyFilter *filter);
@@ -193,6 +193,7 @@ extern char *ar_watch_name_variables(const char *statement, const char **values)
 /* watch_report.c */
 extern void ar_watch_report_init(void);
 extern bool ar_watch_report_known(uint64 shape);
+extern uint64 ar_watch_report_resets(void);
 extern void ar_watch_report_note(const Finding *finding);
 extern void ar_watch_report_add(uint64 shape, int64 times, int64 distinct, int64 nanoseconds);
 

@@ -39,21 +39,16 @@ word_of(const KeyFilter *filter, int layer, uint64 hash)
 }
 
 /*
- * Forget every key.  The first layer is kept from then on in "context", which
- * outlives the filter's use.
+ * Forget every key.
  */
 void
-ar_watch_filter_reset(KeyFilter *filter, MemoryContext context)
+ar_watch_filter_reset(KeyFilter *filter)
 {
-	for (int layer = 1; layer < filter->layers; layer++)
+	for (int layer = 0; layer < filter->layers; layer++)
 		pfree(filter->layer[layer]);
-	filter->context = context;
+	filter->layers = 0;
 	filter->count = 0;
 	filter->total = 0;
-	if (filter->layers == 0)
-		return;
-	filter->layers = 1;
-	memset(filter->layer[0], 0, layer_words(0) * sizeof(uint64));
 }
 
 bool

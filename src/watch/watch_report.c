@@ -143,7 +143,7 @@ ar_watch_report_known(uint64 shape)
 {
 	bool		found;
 
-	if (report && told_resets != pg_atomic_read_u64(&report->resets))
+	if (told_resets != ar_watch_report_resets())
 		forget_told();
 	if (told && hash_get_num_entries(told) >= TOLD_MAX)
 		forget_told();
@@ -152,10 +152,19 @@ ar_watch_report_known(uint64 shape)
 		HASHCTL		control = {.keysize = sizeof(uint64),.entrysize = sizeof(uint64)};
 
 		told = hash_create("algo_ref told", 64, &control, HASH_ELEM | HASH_BLOBS);
-		told_resets = report ? pg_atomic_read_u64(&report->resets) : 0;
+		told_resets = ar_watch_report_resets();
 	}
 	(void) hash_search(told, &shape, HASH_ENTER, &found);
 	return found;
+}
+
+/*
+ * How often the report was reset.
+ */
+uint64
+ar_watch_report_resets(void)
+{
+	return report ? pg_atomic_read_u64(&report->resets) : 0;
 }
 
 /*

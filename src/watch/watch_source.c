@@ -83,6 +83,9 @@ int			ar_watch_source_count = 0;
 static Source sources[SOURCES_MAX];
 static uint64 last_serial = 0;
 
+/* When the counts began: after so many resets of the report. */
+static uint64 last_resets = 0;
+
 static void open_source(WatchedStatement *statement);
 static Source *place_for(const WatchedStatement *statement);
 static void begin_source(Source *source, const WatchedStatement *statement);
@@ -90,6 +93,7 @@ static bool keep_params(Source *source, ParamListInfo params);
 static void add_key(Source *source, int emitted, uint64 hash);
 static bool is_live(const Source *source);
 static void free_source(Source *source);
+static void forget_counts(void);
 static Counter *match(Source *source, WatchedStatement *statement, const LookupKey *lookup,
 					  int emitted, bool *is_new);
 static Counter *find_counter(Source *source, uint64 shape, const LookupKey *lookup, int emitted);
@@ -307,6 +311,8 @@ ar_watch_lookup(WatchedStatement *statement, const LookupKey *lookups, int count
 	bool		best_is_new = false;
 	int			left = ar_watch_source_count;
 
+	if (last_resets != ar_watch_report_resets())
+		forget_counts();
 	for (int i = 0; left > 0; i++)
 	{
 		Source	   *source = &sources[i];
@@ -350,6 +356,30 @@ ar_watch_lookup(WatchedStatement *statement, const LookupKey *lookups, int count
 	if (is_finding(best) && (!best->is_found || ar_watch_mode == AR_WATCH_ERROR))
 		find(best_source, best, statement->query);
 	return true;
+}
+
+/*
+ * The report was reset: what was found is found anew, and told anew.
+ */
+static void
+forget_counts(void)
+{
+	for (int i = 0; i < SOURCES_MAX; i++)
+	{
+		Source	   *source = &sources[i];
+
+		for (int c = 0; source->serial != 0 && c < source->counter_count; c++)
+		{
+			Counter    *counter = &source->counter[c];
+
+			counter->seen = 0;
+			counter->times = 0;
+			counter->nanoseconds = 0;
+			counter->is_found = false;
+			ar_watch_filter_reset(&counter->distinct);
+		}
+	}
+	last_resets = ar_watch_report_resets();
 }
 
 /*
