@@ -471,6 +471,27 @@ SELECT format('EXECUTE lookup(%s);', id) FROM users WHERE id <= 12 \gexec
 \o
 SELECT * FROM found();
 RESET algo_ref.watch_window;
+-- which ends where a pooler hands the connection on
+SET algo_ref.watch_window = '1 h';
+\o /dev/null
+SELECT id FROM users WHERE id < 13;
+DISCARD ALL;
+SET search_path = shop;
+SET algo_ref.watch = log;
+SELECT format('SELECT title FROM posts WHERE user_id = %s AND id < 20;', id) FROM users WHERE id <= 12 \gexec
+\o
+SELECT * FROM found();
+SET algo_ref.watch_window = '1 h';
+\o /dev/null
+SELECT id FROM users WHERE id < 13;
+RESET ALL;
+SET search_path = shop;
+SET algo_ref.watch = log;
+SELECT format('SELECT title FROM posts WHERE user_id = %s AND id < 20;', id) FROM users WHERE id <= 12 \gexec
+\o
+SELECT * FROM found();
+PREPARE list(int, text) AS SELECT id FROM users WHERE id < $1 AND email <> $2;
+PREPARE lookup(int) AS SELECT title FROM posts WHERE user_id = $1 AND id < 20;
 -- a transaction block ends it
 BEGIN;
 EXECUTE list(13, 'O''Reilly');

@@ -180,6 +180,7 @@ extern void ar_watch_row(WatchedStatement *statement, TupleTableSlot *slot);
 extern bool ar_watch_lookup(WatchedStatement *statement, const LookupKey *lookups, int count);
 extern void ar_watch_lookup_end(WatchedStatement *statement);
 extern void ar_watch_sources_end(void);
+extern void ar_watch_client_end(void);
 
 /* watch_finding.c */
 extern char *ar_watch_statement_text(QueryDesc *query);

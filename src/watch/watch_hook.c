@@ -1,5 +1,5 @@
 /*
- * watch_hook.c: hooks of the executor.
+ * watch_hook.c: hooks of the executor, and of what hands a connection on.
  *
  * A SELECT that returns keys has its receiver wrapped while it runs; one that
  * looks rows up by a key of an earlier one is timed.  All others are left
@@ -20,6 +20,7 @@
 #include "executor/executor.h"
 #include "nodes/execnodes.h"
 #include "tcop/dest.h"
+#include "tcop/utility.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "watch/watch.h"
@@ -39,6 +40,7 @@ typedef struct KeyReceiver
 static ExecutorStart_hook_type previous_start = NULL;
 static ExecutorRun_hook_type previous_run = NULL;
 static ExecutorEnd_hook_type previous_end = NULL;
+static ProcessUtility_hook_type previous_utility = NULL;
 
 static WatchedStatement statements[STATEMENTS_MAX];
 static WatchedStatement *running = NULL;
@@ -49,6 +51,11 @@ static void watch_start(QueryDesc *query, int eflags);
 static void watch_run(AR_EXECUTOR_RUN_PARAMETERS);
 static void run_watched(WatchedStatement *statement, AR_EXECUTOR_RUN_PARAMETERS);
 static void watch_end(QueryDesc *query);
+static void watch_utility(PlannedStmt *statement, const char *text, bool read_only,
+						  ProcessUtilityContext context, ParamListInfo params,
+						  QueryEnvironment *environment, DestReceiver *dest,
+						  QueryCompletion *completion);
+static bool ends_client(const Node *statement);
 static void watch_transaction(XactEvent event, void *arg);
 static void begin_statement(QueryDesc *query);
 static bool returns_one_row(const PlanState *state);
@@ -76,6 +83,8 @@ ar_watch_install_hooks(void)
 	ExecutorRun_hook = watch_run;
 	previous_end = ExecutorEnd_hook;
 	ExecutorEnd_hook = watch_end;
+	previous_utility = ProcessUtility_hook;
+	ProcessUtility_hook = watch_utility;
 	RegisterXactCallback(watch_transaction, NULL);
 }
 
@@ -168,6 +177,35 @@ watch_end(QueryDesc *query)
 		previous_end(query);
 	else
 		standard_ExecutorEnd(query);
+}
+
+static void
+watch_utility(PlannedStmt *statement, const char *text, bool read_only,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	bool		is_end = ar_watch_source_count > 0 && ends_client(statement->utilityStmt);
+
+	if (previous_utility)
+		previous_utility(statement, text, read_only, context, params, environment, dest,
+						 completion);
+	else
+		standard_ProcessUtility(statement, text, read_only, context, params, environment, dest,
+								completion);
+	if (is_end)
+		ar_watch_client_end();
+}
+
+/*
+ * Is it what poolers send before a connection goes to the next client?
+ */
+static bool
+ends_client(const Node *statement)
+{
+	return (IsA(statement, DiscardStmt) &&
+			((const DiscardStmt *) statement)->target == DISCARD_ALL) ||
+		(IsA(statement, VariableSetStmt) &&
+		 ((const VariableSetStmt *) statement)->kind == VAR_RESET_ALL);
 }
 
 static void

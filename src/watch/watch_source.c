@@ -299,6 +299,19 @@ ar_watch_sources_end(void)
 }
 
 /*
+ * The connection goes to another client, which knows none of the keys.
+ */
+void
+ar_watch_client_end(void)
+{
+	for (int i = 0; i < SOURCES_MAX; i++)
+	{
+		if (sources[i].serial != 0 && sources[i].scope == SCOPE_WINDOW)
+			free_source(&sources[i]);
+	}
+}
+
+/*
  * Count a statement that is about to run and looks rows up by the keys given;
  * false if none of them is a source's.  Tells of an N+1, with an error if that
  * is asked for.
