@@ -53,8 +53,32 @@ SET algo_ref.watch = log;
 SET client_min_messages = log;
 SELECT page();
 SET client_min_messages = notice;
-SET algo_ref.watch = error;
+-- nor is the list that it returns
 RESET ROLE;
+SELECT algo_ref.n1_reset();
+CREATE FUNCTION list() RETURNS SETOF int LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  RETURN QUERY SELECT id FROM users WHERE id <> 1234;
+END $$;
+ALTER FUNCTION list() OWNER TO regress_algo_ref_one;
+CREATE FUNCTION page_of_list() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  i int;
+BEGIN
+  FOR i IN SELECT list FROM list() LOOP
+    PERFORM FROM posts WHERE user_id = i;
+  END LOOP;
+END $$;
+SET ROLE regress_algo_ref_two;
+SELECT page_of_list();
+SELECT role, relationship, times, statement, source, function, prefetch FROM algo_ref.n1_report();
+SET ROLE regress_algo_ref_stats;
+SELECT role, source, prefetch FROM algo_ref.n1_report();
+SET ROLE regress_algo_ref_two;
+SET algo_ref.watch = error;
+SELECT page_of_list();
+RESET ROLE;
+DROP FUNCTION page_of_list(), list();
 GRANT regress_algo_ref_one TO regress_algo_ref_two;
 SET ROLE regress_algo_ref_two;
 SELECT page();

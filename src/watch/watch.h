@@ -137,6 +137,7 @@ typedef struct Finding
 	const char *columns;
 	const char *statement;
 	const char *source;
+	Oid			source_role;	/* as whom it ran */
 	const char *function;		/* PL/pgSQL function and line; or NULL */
 	const char *call;			/* of prefetch; or NULL */
 	int64		times;

@@ -147,14 +147,16 @@ ar_watch_call(const char *statement, ParamListInfo params, const char *path)
  * Say it where the setting says.
  *
  * A function that runs as its owner does not tell its caller what it runs,
- * unless the caller has its owner's privileges.
+ * unless the caller has its owner's privileges, be it the list or the lookups.
  */
 void
 ar_watch_tell(const Finding *finding)
 {
 	int			level = ar_watch_mode == AR_WATCH_ERROR ? ERROR :
 	ar_watch_mode == AR_WATCH_NOTICE ? NOTICE : LOG_SERVER_ONLY;
-	bool		visible = level == LOG_SERVER_ONLY || has_privs_of_role(GetOuterUserId(), GetUserId());
+	bool		visible = level == LOG_SERVER_ONLY ||
+	(has_privs_of_role(GetOuterUserId(), GetUserId()) &&
+	 has_privs_of_role(GetOuterUserId(), finding->source_role));
 
 	ereport(level,
 			errcode(level == ERROR ? ERRCODE_PROGRAM_LIMIT_EXCEEDED : ERRCODE_WARNING),

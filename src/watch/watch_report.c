@@ -39,6 +39,7 @@ typedef struct ReportRow
 	uint64		shape;			/* 0: free */
 	Oid			database;
 	Oid			role;
+	Oid			source_role;
 	int			encoding;
 	TimestampTz first_seen;
 	pg_atomic_uint64 last_seen;
@@ -79,6 +80,7 @@ static ReportRow *find_row(uint64 shape);
 static ReportRow *oldest_row(void);
 static void set_text(char *place, size_t size, const char *text);
 static void put_row(ReturnSetInfo *rsinfo, ReportRow *row);
+static bool sees_texts_of(Oid role);
 static Datum text_or_null(const ReportRow *row, const char *text, bool *isnull);
 static Datum interval_of(uint64 nanoseconds);
 static void forget_told(void);
@@ -187,6 +189,7 @@ ar_watch_report_note(const Finding *finding)
 		row->shape = finding->shape;
 		row->database = MyDatabaseId;
 		row->role = GetUserId();
+		row->source_role = finding->source_role;
 		row->encoding = GetDatabaseEncoding();
 		row->first_seen = now;
 		pg_atomic_init_u64(&row->last_seen, now);
@@ -355,16 +358,18 @@ set_text(char *place, size_t size, const char *text)
 
 /*
  * Texts are shown to those who have the role's privileges, and to those who
- * may read all statistics.
+ * may read all statistics; what tells of the source, to those who have its
+ * role's as well.
  */
 static void
 put_row(ReturnSetInfo *rsinfo, ReportRow *row)
 {
-	bool		visible = has_privs_of_role(GetUserId(), row->role) ||
-	has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	bool		visible = sees_texts_of(row->role);
+	bool		source_visible = visible && sees_texts_of(row->source_role);
 	char	   *database = get_database_name(row->database);
 	char	   *role = GetUserNameFromId(row->role, true);
 	const char *texts[] = {row->statement, row->source, row->function, row->call};
+	const bool	shown[] = {visible, source_visible, visible, source_visible};
 	Datum		values[REPORT_COLUMNS] = {0};
 	bool		nulls[REPORT_COLUMNS] = {false};
 
@@ -382,13 +387,20 @@ put_row(ReturnSetInfo *rsinfo, ReportRow *row)
 	values[5] = interval_of(pg_atomic_read_u64(&row->nanoseconds));
 	for (int i = 0; i < lengthof(texts); i++)
 	{
-		nulls[6 + i] = !visible;
-		if (visible)
+		nulls[6 + i] = !shown[i];
+		if (shown[i])
 			values[6 + i] = text_or_null(row, texts[i], &nulls[6 + i]);
 	}
 	values[10] = TimestampTzGetDatum(row->first_seen);
 	values[11] = TimestampTzGetDatum((int64) pg_atomic_read_u64(&row->last_seen));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+static bool
+sees_texts_of(Oid role)
+{
+	return has_privs_of_role(GetUserId(), role) ||
+		has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 }
 
 /*

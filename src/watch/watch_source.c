@@ -69,6 +69,7 @@ typedef struct Source
 	int			parent_counter;
 	MemoryContext context;
 	const char *statement;
+	Oid			role;			/* as whom it runs */
 	ParamListInfo params;		/* NULL: none, or too long */
 	bool		has_call;
 	int			emitted_count;
@@ -208,6 +209,7 @@ begin_source(Source *source, const WatchedStatement *statement)
 	old = MemoryContextSwitchTo(context);
 	source->statement = ar_watch_statement_text(query);
 	MemoryContextSwitchTo(old);
+	source->role = GetUserId();
 	source->has_call = keep_params(source, query->params);
 	source->keys.context = context;
 	source->shape = statement->shape;
@@ -559,6 +561,7 @@ find(Source *source, Counter *counter, QueryDesc *query)
 	finding.columns = column_list(&counter->key);
 	finding.statement = ar_watch_statement_text(query);
 	finding.source = root->statement;
+	finding.source_role = root->role;
 	if (OidIsValid(counter->key.constraint) && ar_watch_is_count(query->plannedstmt))
 		path = psprintf("%s.count()", path);
 	if (root->has_call)
