@@ -372,6 +372,30 @@ END $$;
 SELECT loop_over('SELECT id FROM users', 'SELECT posts_of(r.id)');
 SELECT function FROM algo_ref.n1_report();
 SELECT * FROM found();
+-- in the leader of a parallel query
+CREATE TABLE fresh (user_id int REFERENCES users);
+CREATE FUNCTION fresh_page(lowest int) RETURNS bigint STABLE PARALLEL SAFE LANGUAGE plpgsql AS $$
+DECLARE
+  i int;
+  n bigint := 0;
+BEGIN
+  FOR i IN SELECT id FROM users WHERE id > lowest LOOP
+    n := n + (SELECT count(*) FROM fresh WHERE user_id = i);
+  END LOOP;
+  RETURN n;
+END $$;
+SET max_parallel_workers = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+EXPLAIN (COSTS OFF) SELECT sum(fresh_page(id)) FROM users;
+SELECT sum(fresh_page(id)) FROM users;
+RESET max_parallel_workers;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+SELECT relationship, times > 100, source, function, prefetch FROM algo_ref.n1_report();
+SELECT algo_ref.n1_reset();
 -- with an exception caught in each round
 DO $$
 DECLARE

@@ -317,7 +317,8 @@ begin_scan(StateTable *table, Snapshot snapshot)
 	scan->snapshot = snapshot;
 	if (snapshot == NULL)
 	{
-		scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
+		/* as for a catalog: fresh for our tables, in a parallel query as well */
+		scan->snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(table->rel)));
 		scan->unregister = true;
 	}
 	return scan;
