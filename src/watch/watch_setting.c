@@ -35,15 +35,15 @@ typedef struct QualifiedName
 {
 	const char *schema;			/* NULL: not said */
 	const char *name;
-}			QualifiedName;
+} QualifiedName;
 
 static bool check_ignore(char **value, void **extra, GucSource source);
 static bool read_list(char *text, List **names);
 static char *find_unquoted(char *text, const char *characters);
-static bool read_name(char *text, QualifiedName * name);
+static bool read_name(char *text, QualifiedName *name);
 static QualifiedName table_name(Oid table);
 static QualifiedName function_name(const char *function);
-static bool is_named(const QualifiedName * name, const QualifiedName * found);
+static bool is_named(const QualifiedName *name, const QualifiedName *found);
 
 void
 ar_watch_init(void)
@@ -169,7 +169,7 @@ find_unquoted(char *text, const char *characters)
  * A name with or without schema, as SQL reads it.
  */
 static bool
-read_name(char *text, QualifiedName * name)
+read_name(char *text, QualifiedName *name)
 {
 	List	   *parts;
 	bool		ok = SplitIdentifierString(text, '.', &parts) &&
@@ -223,7 +223,7 @@ function_name(const char *function)
 }
 
 static bool
-is_named(const QualifiedName * name, const QualifiedName * found)
+is_named(const QualifiedName *name, const QualifiedName *found)
 {
 	return found->name && strcmp(name->name, found->name) == 0 &&
 		(name->schema == NULL ||
