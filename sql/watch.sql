@@ -31,10 +31,11 @@ INSERT INTO events SELECT i, 1 + i % 40 FROM generate_series(1, 80) i;
 INSERT INTO plain SELECT i, i FROM generate_series(1, 40) i;
 ANALYZE;
 
--- what the report says of the last experiment, which it then forgets
+-- what the report says of the last experiment, which it then forgets; of many keys, one
+-- may have been taken for another
 CREATE FUNCTION found(OUT relationship text, OUT times bigint, OUT keys bigint, OUT prefetch text) RETURNS SETOF record LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN QUERY SELECT r.relationship, r.times, r.distinct_keys, r.prefetch FROM algo_ref.n1_report() r ORDER BY r.relationship COLLATE "C", r.times;
+  RETURN QUERY SELECT r.relationship, r.times, CASE WHEN r.distinct_keys > 100 THEN round(r.distinct_keys, -1)::bigint ELSE r.distinct_keys END, r.prefetch FROM algo_ref.n1_report() r ORDER BY r.relationship COLLATE "C", r.times;
   PERFORM algo_ref.n1_reset();
 END $$;
 -- a function with a loop and a lookup in it

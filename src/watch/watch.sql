@@ -5,8 +5,8 @@
 --
 -- Of all sessions where algo_ref is in shared_preload_libraries, else of this
 -- one.  Returns for each: database and role; relationship, as in users.posts,
--- from the table of the first statement; times that it was looked up, with how
--- many distinct_keys, and the total_time that this took in the server;
+-- from the table of the first statement; times that it was looked up, with about
+-- how many distinct_keys, and the total_time that this took in the server;
 -- statement, one of the lookups; source, the statement that returned the keys;
 -- function, the PL/pgSQL function and line of the lookups; prefetch, a call
 -- that returns all of it at once; first_seen and last_seen.  The texts of
