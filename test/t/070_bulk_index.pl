@@ -74,6 +74,13 @@ $primary->safe_psql('postgres', q{
 	CREATE FUNCTION load(first bigint, rows int, seed int) RETURNS bigint LANGUAGE sql AS
 		'SELECT algo_ref.bulk_insert_query(''item'', items(first, rows, seed))';
 
+	-- Rows for a vacuum to remove, which have to be older than what the standby holds back.
+	CREATE TABLE marked (key text COLLATE "C");
+	CREATE FUNCTION key(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lpad(n::text, 200, '0') $$;
+	INSERT INTO marked SELECT key(n * 1000) FROM generate_series(1, 1000) AS n;
+	CREATE INDEX ON marked (key);
+	DELETE FROM marked WHERE key > key(990000);
+
 	-- The number of btree indexes that were checked.
 	CREATE FUNCTION check_indexes(thoroughly boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 	DECLARE
@@ -157,17 +164,16 @@ my $appended = $primary->safe_psql('postgres', q{
 my ($images) = $appended =~ /fpi=(\d+)/;
 cmp_ok($images // 0, '<', 10, 'whole pages of 54 leaves in the log');
 
-# a page that was split while its right sibling was marked by a vacuum is marked
-# itself, of which nothing is logged
-$primary->safe_psql('postgres', q{
-	CREATE TABLE marked (key text COLLATE "C");
-	CREATE FUNCTION key(n int) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lpad(n::text, 200, '0') $$;
-	INSERT INTO marked SELECT key(n * 1000) FROM generate_series(1, 1000) AS n;
-	CREATE INDEX ON marked (key);
-	DELETE FROM marked WHERE key > key(990000)});
-# it waits for the cursor in front of the fourth leaf, while the second is split
+# a page that is split while its right sibling has a vacuum's mark gets a mark, of
+# which nothing is logged; the vacuum waits for a cursor in front of the fourth
+# leaf, and the second is split meanwhile
 my $vacuum = start([ 'psql', '-XAtq', '-d', $primary->connstr('postgres'), '-c', q{
-	DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') LOOP PERFORM pg_sleep(0.1); END LOOP; END $$},
+	DO $$ BEGIN
+		FOR n IN 1 .. 1800 LOOP
+			EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory');
+			PERFORM pg_sleep(0.1);
+		END LOOP;
+	END $$},
 		'-c', 'VACUUM (INDEX_CLEANUP ON) marked' ], '<', \undef);
 $primary->safe_psql('postgres', q{
 	SET enable_seqscan = off;
@@ -177,7 +183,8 @@ $primary->safe_psql('postgres', q{
 	MOVE 120 FROM reader;
 	SELECT pg_advisory_lock(70);
 	DO $$ BEGIN
-		WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'BufferPin') LOOP
+		FOR n IN 1 .. 1800 LOOP
+			EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'BufferPin');
 			PERFORM pg_sleep(0.1);
 			PERFORM pg_stat_clear_snapshot();
 		END LOOP;
