@@ -55,13 +55,6 @@ CREATE TABLE likes (user_id int REFERENCES users, post_id int REFERENCES posts, 
 INSERT INTO likes VALUES (1, 2, '2020-01-01'), (1, 2, '2020-01-02'), (1, 1, '2020-01-01'), (2, 2, '2020-01-01');
 SELECT * FROM algo_ref.prefetch('SELECT id FROM users ORDER BY id', 'posts!posts_user_id_fkey(id)', 'liked:posts!likes(id)', 'likers:posts!likes.count()');
 DROP TABLE old_posts, likes;
-CREATE TABLE badge (id int PRIMARY KEY, user_id int UNIQUE REFERENCES users);
-INSERT INTO badge VALUES (1, 1);
-SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'badge(id)');
-CREATE TABLE old_badge () INHERITS (badge);
-INSERT INTO old_badge VALUES (0, 1);
-SELECT * FROM algo_ref.prefetch('SELECT id FROM users WHERE id = 1', 'badge(id)');
-DROP TABLE old_badge, badge;
 -- a limit holds for one row, too; a deferrable primary key orders; count without parentheses is a name
 SELECT * FROM algo_ref.prefetch('SELECT id FROM posts WHERE id < 3 ORDER BY id', 'user(name; limit: 0)', 'author:user(name; order: id; limit: 1)');
 CREATE TABLE count (id int PRIMARY KEY DEFERRABLE, user_id int REFERENCES users);

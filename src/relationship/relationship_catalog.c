@@ -56,7 +56,6 @@ static TableRelationships *read_table(Oid table);
 static List *outgoing_keys(Oid table);
 static List *incoming_keys(Oid table);
 static List *add_key(List *keys, HeapTuple tuple);
-static bool has_heirs(Oid table);
 static bool is_clone_of_same_table(Form_pg_constraint constraint);
 static bool in_unique_key(Oid table, const ForeignKey *key, const ForeignKey *other,
 						  bool exactly);
@@ -382,19 +381,8 @@ add_key(List *keys, HeapTuple tuple)
 	}
 	if (key->schema_name == NULL || key->table_name == NULL || key->target_name == NULL)
 		return keys;
-	key->is_unique = in_unique_key(key->table, key, NULL, true) && !has_heirs(key->table);
+	key->is_unique = in_unique_key(key->table, key, NULL, true);
 	return lappend(keys, key);
-}
-
-/*
- * Do other tables inherit from a table?  Its unique keys do not hold for them,
- * as they do for partitions.
- */
-static bool
-has_heirs(Oid table)
-{
-	return get_rel_relkind(table) == RELKIND_RELATION && has_subclass(table) &&
-		find_inheritance_children(table, NoLock) != NIL;
 }
 
 /*

@@ -402,6 +402,10 @@ class Maker:
                 continue
             taken.add(node.key())
             nodes.append(node)
+            # at each depth it stands beside what is followed from there
+            for number, child in enumerate(node.children if node.depth else []):
+                if child.key() == node.key():
+                    child.alias = 'again%d' % number
         return nodes
 
     def condition(self, table):
