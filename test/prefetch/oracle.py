@@ -131,6 +131,7 @@ class Maker:
         self.random = random.Random(seed)
         self.seed = seed
         self.tables = []
+        self.renamed = 0
         self.script = []
         self.names = list(NAMES)
         self.random.shuffle(self.names)
@@ -403,9 +404,10 @@ class Maker:
             taken.add(node.key())
             nodes.append(node)
             # at each depth it stands beside what is followed from there
-            for number, child in enumerate(node.children if node.depth else []):
+            for child in node.children if node.depth else []:
                 if child.key() == node.key():
-                    child.alias = 'again%d' % number
+                    self.renamed += 1
+                    child.alias = 'again%d' % self.renamed
         return nodes
 
     def condition(self, table):
