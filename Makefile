@@ -24,6 +24,10 @@ DATA = $(patsubst $(house)/%,%,$(sort $(wildcard $(house)/src/update/$(EXTENSION
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 EXTRA_CLEAN = $(OBJS:.o=.d) output_iso tmp_check tmp_check_iso
 
+# What "make test" was asked for, before the names are taken for all tests.
+asked_regress := $(if $(filter environment command,$(origin REGRESS)),$(REGRESS))
+asked_isolation := $(if $(filter environment command,$(origin ISOLATION)),$(ISOLATION))
+
 # install comes first, then room by room, then what belongs to no room.
 room_tests = $(foreach room,$(rooms),$(filter $(room) $(room)_%,$(sql_tests)))
 REGRESS = $(filter install,$(sql_tests)) $(room_tests) $(filter-out install $(room_tests),$(sql_tests))
@@ -78,7 +82,7 @@ demo:
 	@exec bash $(house)/test/demo/run
 
 test:
-	@VERSIONS="$(VERSIONS)" SUITES="$(SUITES)" exec bash $(house)/test/run
+	@VERSIONS="$(VERSIONS)" SUITES="$(SUITES)" REGRESS="$(asked_regress)" ISOLATION="$(asked_isolation)" exec bash $(house)/test/run
 
 soak:
 	@exec bash $(house)/test/soak

@@ -123,6 +123,7 @@ EXECUTE pair;
 PREPARE literals AS SELECT * FROM algo_ref.prefetch($$SELECT '03/02/2024'::date AS day, '2024-01-01 12:00'::timestamptz AT TIME ZONE 'UTC' AS noon, '-1 2:00'::interval AS span$$, VARIADIC '{}');
 SET datestyle = 'ISO, MDY';
 SET timezone = 'UTC';
+SET intervalstyle = 'postgres';
 EXECUTE literals;
 SET datestyle = 'ISO, DMY';
 EXECUTE literals;

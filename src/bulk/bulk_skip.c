@@ -49,9 +49,9 @@ typedef struct BulkRejects
 	bool		is_running;
 	Reject	   *rejects;
 	uint64		count;			/* may be more than are remembered */
-}			BulkRejects;
+} BulkRejects;
 
-static void make_last(BulkRejects * rejects);
+static void make_last(BulkRejects *rejects);
 static bool try_batch(BulkInsert *insert, uint64 *count, ErrorData **error);
 static bool is_about_a_row(const ErrorData *error);
 static uint64 failed_row(const BulkInsert *insert);
@@ -59,7 +59,7 @@ static void add_reject(const BulkInsert *insert, const ErrorData *error);
 static char *copy_text(MemoryContext context, const char *text);
 
 /* of the last call, or NULL */
-static BulkRejects * last_rejects;
+static BulkRejects *last_rejects;
 
 PG_FUNCTION_INFO_V1(algo_ref_bulk_rejects);
 
@@ -111,7 +111,7 @@ ar_bulk_skip_end(BulkInsert *insert)
  * that fills it goes on.
  */
 static void
-make_last(BulkRejects * rejects)
+make_last(BulkRejects *rejects)
 {
 	if (last_rejects != NULL && last_rejects != rejects && !last_rejects->is_running)
 		MemoryContextDelete(last_rejects->context);
