@@ -161,6 +161,20 @@ SELECT id, a, (SELECT last_value FROM numbered_id_seq) FROM numbered ORDER BY a;
 CREATE FUNCTION rows_so_far() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM bulk.looking); END $$;
 CREATE TABLE looking (a int, n bigint DEFAULT rows_so_far());
 SELECT * FROM algo_ref.bulk_explain('looking');
+-- what is volatile and sees no table, where the server has it; the last one might
+CREATE FUNCTION is_fast(expression text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  result boolean;
+BEGIN
+  EXECUTE 'CREATE TABLE blind (a text DEFAULT ' || expression || ')';
+  SELECT count(*) = 1 AND min(way) = 'fast' INTO result FROM algo_ref.bulk_explain('blind');
+  DROP TABLE blind;
+  RETURN result;
+EXCEPTION WHEN undefined_function THEN
+  RETURN NULL;
+END $$;
+SELECT e AS not_fast FROM unnest(ARRAY['random()', 'random(1, 6)', 'random(1, 6::bigint)', 'random(0.5, 1.5)', 'random_normal()', 'clock_timestamp()', 'timeofday()',
+  'gen_random_uuid()', 'uuidv4()', 'uuidv7()', 'uuidv7(interval ''1 day'')', 'query_to_xml(''TABLE item'', true, true, '''')']) AS e WHERE NOT is_fast(e);
 SELECT algo_ref.bulk_insert('looking', '[{"a": 1}, {"a": 2}, {"a": 3, "n": 30}, {"a": 4}]'), algo_ref.bulk_insert('looking', '[{"a": 5}, {"a": 6}]');
 SELECT * FROM looking ORDER BY a;
 

@@ -244,13 +244,27 @@ ar_root_to_child_map(ResultRelInfo *rel, EState *estate)
 }
 
 /*
- * 17 gave random() variants with arguments, and so the one without a longer
- * name.
+ * 16 added random_normal(), and 18 uuidv4() and uuidv7().  17 gave random()
+ * variants with arguments, and so the one without a longer name.  What a
+ * server does not have is no function's Oid.
  */
 #include "utils/fmgroids.h"
 
+#ifndef F_RANDOM_NORMAL
+#define F_RANDOM_NORMAL InvalidOid
+#endif
+
 #ifndef F_RANDOM_
 #define F_RANDOM_ F_RANDOM
+#define F_RANDOM_INT4_INT4 InvalidOid
+#define F_RANDOM_INT8_INT8 InvalidOid
+#define F_RANDOM_NUMERIC_NUMERIC InvalidOid
+#endif
+
+#ifndef F_UUIDV7_
+#define F_UUIDV4 InvalidOid
+#define F_UUIDV7_ InvalidOid
+#define F_UUIDV7_INTERVAL InvalidOid
 #endif
 
 /*
