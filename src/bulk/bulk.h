@@ -192,6 +192,8 @@ typedef struct BulkInsert
 	bool		is_streaming;	/* the plan asks the source itself */
 	uint64		rows_taken;
 	uint64		row_at_work;	/* for the context of errors */
+	uint64		failed_entry;	/* the row whose index entry one is about, or
+								 * 0 */
 	const char *sql;			/* that is analyzed, for positions of errors */
 	bool		took_fast_path;
 	EState	   *estate;			/* of the plan that runs, or NULL */
@@ -239,7 +241,8 @@ extern TupleTableSlot *ar_bulk_writer_run(ModifyTableState *state, BulkInsert *i
 typedef struct BulkIndexes BulkIndexes;
 
 extern void ar_bulk_index_init(void);
-extern BulkIndexes *ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit);
+extern BulkIndexes *ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit,
+										uint64 *failed_row);
 extern void ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
 								  const uint64 *row_numbers);
 extern void ar_bulk_index_flush(BulkIndexes *indexes);

@@ -70,6 +70,7 @@ struct BulkIndexes
 {
 	ResultRelInfo *rel;
 	EState	   *estate;
+	uint64	   *failed_row;		/* where to say which row an error is about */
 	ExprContext *expressions;
 	Size		memory_limit;
 	MemoryContext context;		/* for all, until the end */
@@ -120,7 +121,7 @@ static void insert_entry(BulkIndexes *indexes, BulkIndex *index, IndexTuple tupl
 static BulkEntry *sorted_entries(BulkIndexes *indexes, BulkIndex *index);
 static void check_again(BulkIndexes *indexes, BulkIndex *index);
 static ResultRelInfo *only_rechecks(ResultRelInfo *rel);
-static void row_context(void *arg);
+static void error_callback(void *arg);
 static uint64 row_of(const BulkIndexes *indexes, ItemPointer tid);
 
 /*
@@ -139,10 +140,12 @@ ar_bulk_index_init(void)
  * Begin to insert into the indexes of "rel", which are open.
  *
  * Once the entries take "memory_limit" bytes, they are written to temporary
- * files.  Lives until ar_bulk_index_end(), or until the query's memory goes.
+ * files.  In the context of an error that is about a row, "failed_row" becomes
+ * its number, for the callers' callbacks.  Lives until ar_bulk_index_end(), or
+ * until the query's memory goes.
  */
 BulkIndexes *
-ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit)
+ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit, uint64 *failed_row)
 {
 	MemoryContext context = AllocSetContextCreate(estate->es_query_cxt, "algo_ref bulk indexes",
 												  ALLOCSET_SMALL_SIZES);
@@ -151,6 +154,7 @@ ar_bulk_index_begin(ResultRelInfo *rel, EState *estate, Size memory_limit)
 
 	indexes->rel = rel;
 	indexes->estate = estate;
+	indexes->failed_row = failed_row;
 	indexes->expressions = CreateExprContext(estate);
 	indexes->memory_limit = memory_limit;
 	indexes->context = context;
@@ -197,7 +201,7 @@ void
 ar_bulk_index_collect(BulkIndexes *indexes, TupleTableSlot **slots, int n,
 					  const uint64 *row_numbers)
 {
-	ErrorContextCallback callback = {error_context_stack, row_context, indexes};
+	ErrorContextCallback callback = {error_context_stack, error_callback, indexes};
 	ExprContext *callers = indexes->estate->es_per_tuple_exprcontext;
 
 	if (indexes->count == 0)
@@ -518,7 +522,7 @@ may_violate(BulkIndexes *indexes, BulkIndex *index, Datum *values, bool *is_null
 void
 ar_bulk_index_flush(BulkIndexes *indexes)
 {
-	ErrorContextCallback callback = {error_context_stack, row_context, indexes};
+	ErrorContextCallback callback = {error_context_stack, error_callback, indexes};
 	bool		is_spilled = false;
 
 	for (int i = 0; i < indexes->count; i++)
@@ -683,15 +687,11 @@ only_rechecks(ResultRelInfo *rel)
 }
 
 static void
-row_context(void *arg)
+error_callback(void *arg)
 {
 	BulkIndexes *indexes = arg;
-	uint64		row = indexes->row;
 
-	if (row == 0)
-		row = row_of(indexes, &indexes->tid);
-	if (row != 0)
-		errcontext("row %llu", (unsigned long long) row);
+	*indexes->failed_row = indexes->row != 0 ? indexes->row : row_of(indexes, &indexes->tid);
 }
 
 static uint64

@@ -167,7 +167,7 @@ run_insert(BulkInsert *insert)
 static void
 error_callback(void *arg)
 {
-	const BulkInsert *insert = arg;
+	BulkInsert *insert = arg;
 	const BulkSource *source = insert->source;
 	const char *table = RelationGetRelationName(insert->target);
 	int			position = geterrposition();
@@ -178,6 +178,13 @@ error_callback(void *arg)
 		errposition(0);
 		internalerrposition(position);
 		internalerrquery(insert->sql);
+	}
+	if (insert->failed_entry != 0)
+	{
+		/* rows that went in before; whatever the source is at is another one */
+		row = insert->failed_entry;
+		source = NULL;
+		insert->failed_entry = 0;
 	}
 	if (row == 0 && source != NULL)
 		row = source->row;

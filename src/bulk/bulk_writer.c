@@ -259,7 +259,8 @@ buffer_of(Writer *writer, ResultRelInfo *rel)
 	if (rel->ri_RelationDesc->rd_rel->relhasindex && rel->ri_IndexRelationDescs == NULL)
 		ExecOpenIndices(rel, false);
 	if (rel->ri_NumIndices > 0)
-		buffer->indexes = ar_bulk_index_begin(rel, writer->estate, memory);
+		buffer->indexes = ar_bulk_index_begin(rel, writer->estate, memory,
+											  &writer->insert->failed_entry);
 	rel->ri_CopyMultiInsertBuffer = (struct CopyMultiInsertBuffer *) buffer;
 	writer->buffers = lappend(writer->buffers, buffer);
 	MemoryContextSwitchTo(caller);
