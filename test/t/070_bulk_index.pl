@@ -108,6 +108,27 @@ $standby->start;
 
 my $next = 1;
 
+sub wait_for
+{
+	my ($condition) = @_;
+
+	for (1 .. 1800)
+	{
+		return if $condition->();
+		usleep(100_000);
+	}
+	die 'it does not come';
+}
+
+# Of a process that nobody has waited for yet, a name is left.
+sub is_alive
+{
+	my ($pid) = @_;
+
+	my $stat = eval { slurp_file("/proc/$pid/stat") };
+	return defined $stat && $stat !~ /\) Z /;
+}
+
 sub load
 {
 	my ($rows, $settings) = @_;
@@ -265,13 +286,25 @@ foreach my $round (1 .. $rounds)
 	if ($round % 2 == 0)
 	{
 		kill('KILL', $victim);
-		eval { finish($run) };
-		$primary->poll_query_until('postgres', 'SELECT true');
+		wait_for(sub { slurp_file($primary->logfile) =~ /PID $victim\) was terminated/ }) unless eval { finish($run) };
+		wait_for(sub { system('pg_isready', '-q', '-d', $primary->connstr('postgres')) == 0 });
 	}
-	else
+	elsif ($round % 4 == 1)
 	{
 		$primary->stop('immediate');
 		eval { finish($run) };
+		$primary->start;
+	}
+	else
+	{
+		# nobody tells the backends; until the last of them is gone there is no other start
+		my @processes = ($primary->{_pid}, split(/\n/, $primary->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()')));
+		$primary->kill9;
+		kill('KILL', $victim);
+		eval { finish($run) };
+		wait_for(sub { !grep { is_alive($_) } @processes });
+		# of the postmaster, too, there may be a name left, which keeps others out
+		unlink $primary->data_dir . '/postmaster.pid', $primary->host . '/.s.PGSQL.' . $primary->port . '.lock';
 		$primary->start;
 	}
 	my $left = $primary->safe_psql('postgres', "SELECT count(*) FROM item WHERE id >= $next");
