@@ -16,6 +16,7 @@
 #include "bulk/bulk.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
+#include "common/qualified_name.h"
 #include "executor/executor.h"
 #include "executor/tstoreReceiver.h"
 #include "lib/stringinfo.h"
@@ -312,9 +313,7 @@ make_sql(const BulkInsert *insert, List *columns)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(insert->target)),
-												RelationGetRelationName(insert->target)));
+	appendStringInfo(&sql, "INSERT INTO %s", ar_qualified_relation(RelationGetRelid(insert->target)));
 	if (columns != NIL)
 	{
 		appendStringInfoString(&sql, " (");

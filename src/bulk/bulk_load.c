@@ -15,9 +15,9 @@
 #include "access/stratnum.h"
 #include "access/xact.h"
 #include "bulk/bulk.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "commands/progress.h"
+#include "common/qualified_name.h"
 #include "common/state_table.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -33,7 +33,6 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
@@ -94,7 +93,6 @@ static void load_by_cursor(Load *load);
 static void load_by_key(Load *load);
 static void prepare_key(Load *load);
 static void prepare_order(Load *load, Oid type);
-static char *operator_sql(Oid operator);
 static void check_no_null_key(Load *load);
 static bool load_keys(Load *load);
 static char *find_last_key(Load *load);
@@ -301,28 +299,12 @@ prepare_order(Load *load, Oid type)
 				errcode(ERRCODE_UNDEFINED_FUNCTION),
 				errmsg("the key \"%s\" of a load cannot be of type %s, which has no order",
 					   load->key, format_type_be(type)));
-	load->key_greater = operator_sql(get_opfamily_member(cache->btree_opf, cache->btree_opintype,
-														 cache->btree_opintype,
-														 BTGreaterStrategyNumber));
-	load->key_at_most = operator_sql(get_opfamily_member(cache->btree_opf, cache->btree_opintype,
-														 cache->btree_opintype,
-														 BTLessEqualStrategyNumber));
-}
-
-static char *
-operator_sql(Oid operator)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
-	Form_pg_operator form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
-					  NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return result;
+	load->key_greater = ar_qualified_operator(get_opfamily_member(cache->btree_opf, cache->btree_opintype,
+																  cache->btree_opintype,
+																  BTGreaterStrategyNumber));
+	load->key_at_most = ar_qualified_operator(get_opfamily_member(cache->btree_opf, cache->btree_opintype,
+																  cache->btree_opintype,
+																  BTLessEqualStrategyNumber));
 }
 
 /*
@@ -544,8 +526,7 @@ write_job(Load *load)
 	values[Anum_bulk_job_id - 1] = CStringGetTextDatum(load->id);
 	values[Anum_bulk_job_role - 1] = NameGetDatum(&role);
 	values[Anum_bulk_job_target - 1] =
-		CStringGetTextDatum(quote_qualified_identifier(get_namespace_name(get_rel_namespace(load->target)),
-													   get_rel_name(load->target)));
+		CStringGetTextDatum(ar_qualified_relation(load->target));
 	values[Anum_bulk_job_query - 1] = CStringGetTextDatum(load->query);
 	values[Anum_bulk_job_key - 1] = CStringGetTextDatum(load->key);
 	values[Anum_bulk_job_last_key - 1] = CStringGetTextDatum(load->last_key);

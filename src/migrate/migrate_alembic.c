@@ -18,6 +18,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "common/compat.h"
+#include "common/qualified_name.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -43,7 +44,6 @@ static bool is_trusted(Oid owner);
 static List *read_rows(Oid table);
 static void change_row(const char *query, const char *first, const char *second);
 static int	find_id(List *ids, const char *id);
-static char *table_name(Oid table);
 
 /*
  * Make the schema's table alembic_version, if there is one, hold "rows" (of
@@ -71,7 +71,7 @@ ar_migrate_alembic_sync(Oid schema, List *rows)
 	}
 	check_harmless(rel);
 
-	name = table_name(table);
+	name = ar_qualified_relation(table);
 	SPI_connect();
 	obsolete = read_rows(table);
 	foreach(cell, rows)
@@ -221,11 +221,11 @@ read_rows(Oid table)
 {
 	char	   *query = psprintf("SELECT " VERSION_COLUMN "::pg_catalog.text FROM ONLY %s WHERE "
 								 VERSION_COLUMN " IS NOT NULL ORDER BY " VERSION_COLUMN "::pg_catalog.text COLLATE \"C\"",
-								 table_name(table));
+								 ar_qualified_relation(table));
 	List	   *rows = NIL;
 
 	if (SPI_execute(query, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "version table \"%s\" could not be read", table_name(table));
+		elog(ERROR, "version table \"%s\" could not be read", ar_qualified_relation(table));
 	for (uint64 i = 0; i < SPI_processed; i++)
 		rows = lappend(rows, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
 	return rows;
@@ -260,11 +260,4 @@ find_id(List *ids, const char *id)
 			return foreach_current_index(cell);
 	}
 	return -1;
-}
-
-static char *
-table_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-									  get_rel_name(table));
 }

@@ -20,6 +20,7 @@
 #include "commands/dbcommands.h"
 #include "commands/subscriptioncmds.h"
 #include "commands/tablespace.h"
+#include "common/qualified_name.h"
 #include "migrate/migrate.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -36,7 +37,6 @@ static Oid	find_index(IndexStmt *stmt);
 static List *indexes_to_replace(ReindexStmt *stmt);
 static bool index_is_valid(Oid index);
 static char *drop_index(Oid index);
-static char *quoted_relation(Oid relid);
 static PartitionCmd *detached_partition(AlterTableStmt *stmt);
 
 /*
@@ -197,8 +197,8 @@ settle_detach(const MigrateJob *job, AlterTableStmt *stmt)
 		result.done = job->attempted && job->existed;
 	else if (PartitionHasPendingDetach(partition))
 		result.instead = psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE",
-								  quoted_relation(ar_migrate_lock_find_relation(stmt->relation)),
-								  quoted_relation(partition));
+								  ar_qualified_relation(ar_migrate_lock_find_relation(stmt->relation)),
+								  ar_qualified_relation(partition));
 	return result;
 }
 
@@ -302,14 +302,7 @@ index_is_valid(Oid index)
 static char *
 drop_index(Oid index)
 {
-	return psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", quoted_relation(index));
-}
-
-static char *
-quoted_relation(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	return psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", ar_qualified_relation(index));
 }
 
 /*

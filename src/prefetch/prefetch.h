@@ -354,8 +354,6 @@ extern PrefetchFetch *ar_prefetch_make_fetch(PathNode *node, Oid table, Oid near
 											 ColumnSet *set, List *order, const char *where, int64 limit,
 											 const char *count_join);
 extern void ar_prefetch_key_shape(KeyShape *key, Oid table, const AttrNumber *columns, int count);
-extern char *ar_prefetch_qualified_name(Oid table);
-extern char *ar_prefetch_operator_text(Oid operator_oid);
 extern PrefetchStatement *ar_prefetch_fetch_statement(PrefetchPlan *plan, PathNode *node,
 													  PrefetchFetch *fetch,
 													  FetchStrategy strategy);

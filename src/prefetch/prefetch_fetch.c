@@ -9,9 +9,9 @@
 #include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
+#include "common/qualified_name.h"
 #include "lib/stringinfo.h"
 #include "parser/parse_coerce.h"
 #include "prefetch/prefetch.h"
@@ -75,7 +75,7 @@ ar_prefetch_make_fetch(PathNode *node, Oid table, Oid near_table, const AttrNumb
 			operator_oid = get_commutator(operator_oid);
 		texts[i] = psprintf("%s%s", collate_clause(column_collation(table, columns[i]),
 												   fetch->key.column[i].collation),
-							ar_prefetch_operator_text(operator_oid));
+							ar_qualified_operator(operator_oid));
 	}
 	fetch->table_rows = estimate_rows(table, &fetch->table_pages);
 	fetch->rows_per_key = estimate_rows_per_key(table, columns, key_count, fetch->table_rows);
@@ -110,7 +110,7 @@ write_sql(PathNode *node, PrefetchFetch *fetch, const AttrNumber *columns, char 
 	for (int i = 0; i < set->count; i++)
 		appendStringInfo(&child, "%s%s", i ? ", " : "SELECT ",
 						 quote_identifier(get_attname(fetch->table, set->column[i], false)));
-	appendStringInfo(&child, " FROM %s", ar_prefetch_qualified_name(fetch->table));
+	appendStringInfo(&child, " FROM %s", ar_qualified_relation(fetch->table));
 	if (where)
 		appendStringInfo(&child, " WHERE (%s\n)", where);
 	if (count_join)
@@ -490,29 +490,6 @@ estimate_rows_per_key(Oid table, const AttrNumber *columns, int count, double ro
 	if (distinct < 1)
 		distinct = Max(rows / 10, 1);
 	return Max(rows / distinct, 1) / count;
-}
-
-char *
-ar_prefetch_qualified_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-									  get_rel_name(table));
-}
-
-char *
-ar_prefetch_operator_text(Oid operator_oid)
-{
-	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator_oid));
-	Form_pg_operator form;
-	char	   *result;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for operator %u", operator_oid);
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	result = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
-					  NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return result;
 }
 
 /*

@@ -6,6 +6,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_index.h"
+#include "common/qualified_name.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
@@ -206,7 +207,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 				appendStringInfo(&join, "%s%s", i ? ", " : "",
 								 quote_identifier(get_attname(far->target, far->target_column[i],
 															  false)));
-			appendStringInfo(&join, " FROM %s", ar_prefetch_qualified_name(far->target));
+			appendStringInfo(&join, " FROM %s", ar_qualified_relation(far->target));
 			if (step->where)
 				appendStringInfo(&join, " WHERE (%s\n)", step->where);
 			appendStringInfo(&join, ") f WHERE ");
@@ -214,7 +215,7 @@ plan_node(PrefetchPlan *plan, PathNode *node)
 				appendStringInfo(&join, "%sf.%s %s c.%s", i ? " AND " : "",
 								 quote_identifier(get_attname(far->target, far->target_column[i],
 															  false)),
-								 ar_prefetch_operator_text(far->equality[i]),
+								 ar_qualified_operator(far->equality[i]),
 								 quote_identifier(far->column_name[i]));
 			for (i = 0; i < far->key_count; i++)
 				ar_prefetch_need_column(&link_set, far->column[i]);
@@ -332,7 +333,7 @@ ar_prefetch_finish_columns(PathNode *node)
 static void
 check_condition(PrefetchPlan *plan, PathStep *step, Oid table)
 {
-	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s WHERE (%s\n)", ar_prefetch_qualified_name(table),
+	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s WHERE (%s\n)", ar_qualified_relation(table),
 														  step->where));
 	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
 	int			count = named->count;

@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "common/compat.h"
+#include "common/qualified_name.h"
 #include "common/state_table.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -35,7 +36,6 @@ enum AliasColumn
 	Natts_alias = Anum_alias_created_at
 };
 
-static char *qualified_name(Oid table);
 static const char *direction_of(const Relationship *r);
 static char *text_column(StateTable *table, HeapTuple tuple, AttrNumber column);
 static bool find_alias(StateTable *table, const char *table_name, const char *alias,
@@ -67,7 +67,7 @@ algo_ref_name_relationship(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("alias \"%s\" is empty or too long", alias));
-	table_name = qualified_name(table_oid);
+	table_name = ar_qualified_relation(table_oid);
 
 	table = ar_state_table_open("relationship_alias", ShareRowExclusiveLock);
 	known = find_alias(table, table_name, alias, &tid);
@@ -97,7 +97,7 @@ algo_ref_name_relationship(PG_FUNCTION_ARGS)
 		values[Anum_alias_table_name - 1] = CStringGetTextDatum(table_name);
 		values[Anum_alias_alias - 1] = CStringGetTextDatum(alias);
 		values[Anum_alias_constraint_table - 1] =
-			CStringGetTextDatum(qualified_name(r->key->table));
+			CStringGetTextDatum(ar_qualified_relation(r->key->table));
 		values[Anum_alias_constraint_name - 1] = CStringGetTextDatum(r->key->name);
 		values[Anum_alias_direction - 1] = CStringGetTextDatum(direction_of(r));
 		values[Anum_alias_far_constraint - 1] =
@@ -129,7 +129,7 @@ ar_relationship_read_aliases(TableRelationships *relationships)
 
 	if (relationships->name == NULL || relationships->relationships == NIL)
 		return;
-	name = qualified_name(relationships->table);
+	name = ar_qualified_relation(relationships->table);
 	table = ar_state_table_open("relationship_alias", AccessShareLock);
 	ar_state_key_text(&key, Anum_alias_table_name, name);
 	scan = ar_state_scan_begin(table, "relationship_alias_pkey", NULL, 1, &key);
@@ -146,7 +146,7 @@ ar_relationship_read_aliases(TableRelationships *relationships)
 			Relationship *r = lfirst(cell);
 
 			if (strcmp(r->key->name, constraint) == 0 &&
-				strcmp(qualified_name(r->key->table), constraint_table) == 0 &&
+				strcmp(ar_qualified_relation(r->key->table), constraint_table) == 0 &&
 				strcmp(direction_of(r), direction) == 0 &&
 				strcmp(r->far_key ? r->far_key->name : "", far) == 0)
 				r->aliases = lappend(r->aliases, text_column(table, tuple, Anum_alias_alias));
@@ -154,13 +154,6 @@ ar_relationship_read_aliases(TableRelationships *relationships)
 	}
 	ar_state_scan_end(scan);
 	ar_state_table_close(table);
-}
-
-static char *
-qualified_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-									  get_rel_name(table));
 }
 
 /*

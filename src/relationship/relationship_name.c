@@ -445,7 +445,7 @@ useful_pins(const Relationship *r)
 static List *
 key_pins(const ForeignKey *key)
 {
-	char	   *column = key->key_count == 1 ? key->column_name[0] : NULL;
+	char	   *column = single_column(key);
 
 	return column ? list_make2(column, key->name) : list_make1(key->name);
 }

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/qualified_name.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -555,9 +556,7 @@ find(Source *source, Counter *counter, QueryDesc *query)
 	}
 	finding.shape = finding_shape(source, counter);
 	finding.relationship = psprintf("%s.%s", quote_identifier(get_rel_name(root_table)), path);
-	finding.table =
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(counter->key.table)),
-								   get_rel_name(counter->key.table));
+	finding.table = ar_qualified_relation(counter->key.table);
 	finding.columns = column_list(&counter->key);
 	finding.statement = ar_watch_statement_text(query);
 	finding.source = root->statement;
