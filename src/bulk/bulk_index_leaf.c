@@ -469,8 +469,8 @@ change_page(BulkLeaf *leaf, const BulkEntry *entries, Size count)
 	}
 	else if (count <= AR_BULK_LEAF_FEW)
 		log_entries(leaf, entries, count);
-	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !has_hints(leaf) &&
-			 !XLogCheckBufferNeedsBackup(leaf->buffer))
+	else if (leaf->bytes < AR_BULK_LEAF_MUCH && !XLogCheckBufferNeedsBackup(leaf->buffer) &&
+			 !has_hints(leaf))
 		log_difference(leaf);
 	else
 		log_page(leaf);

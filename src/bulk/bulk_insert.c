@@ -59,7 +59,7 @@ static List *columns_of_source(const BulkInsert *insert);
 static char *make_sql(const BulkInsert *insert, List *columns);
 static void append_columns(StringInfo sql, List *columns);
 static void append_conflict(StringInfo sql, const BulkInsert *insert, List *columns);
-static List *columns_to_set(Relation target, List *key);
+static List *columns_to_set(Relation target, List *columns, List *key);
 static List *primary_key(Relation target);
 static bool is_member(List *names, const char *name);
 static Query *analyze(BulkInsert *insert, Run *run, List *columns);
@@ -365,12 +365,9 @@ append_conflict(StringInfo sql, const BulkInsert *insert, List *columns)
 		append_columns(sql, key);
 		appendStringInfoString(sql, ") ");
 	}
-	foreach(cell, columns)
-		if (!is_member(key, lfirst(cell)))
-		changed = lappend(changed, lfirst(cell));
+	if (insert->on_conflict == AR_BULK_CONFLICT_UPDATE)
+		changed = columns_to_set(insert->target, columns, key);
 	if (changed == NIL)
-		changed = columns_to_set(insert->target, key);
-	if (insert->on_conflict == AR_BULK_CONFLICT_NOTHING || changed == NIL)
 	{
 		appendStringInfoString(sql, "DO NOTHING");
 		return;
@@ -382,21 +379,30 @@ append_conflict(StringInfo sql, const BulkInsert *insert, List *columns)
 }
 
 /*
- * Those of the key that are not always the server's to set.
+ * The columns that an update sets: those that are not part of the key, or else
+ * those of the key that are not always the server's to set.
  */
 static List *
-columns_to_set(Relation target, List *key)
+columns_to_set(Relation target, List *columns, List *key)
 {
 	List	   *result = NIL;
 	ListCell   *cell;
 
+	foreach(cell, columns)
+	{
+		if (!is_member(key, lfirst(cell)))
+			result = lappend(result, lfirst(cell));
+	}
+	if (result != NIL)
+		return result;
 	foreach(cell, key)
 	{
 		AttrNumber	attnum = get_attnum(RelationGetRelid(target), lfirst(cell));
+		Form_pg_attribute attribute = attnum > 0 ?
+		TupleDescAttr(RelationGetDescr(target), attnum - 1) : NULL;
 
-		if (attnum <= 0 ||
-			(TupleDescAttr(RelationGetDescr(target), attnum - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
-			 TupleDescAttr(RelationGetDescr(target), attnum - 1)->attgenerated == '\0'))
+		if (attribute == NULL || (attribute->attidentity != ATTRIBUTE_IDENTITY_ALWAYS &&
+								  attribute->attgenerated == '\0'))
 			result = lappend(result, lfirst(cell));
 	}
 	return result;

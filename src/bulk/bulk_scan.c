@@ -484,9 +484,9 @@ take_container(BulkScan *scan, bool *holds_escaped)
 	*holds_escaped = false;
 	for (;;)
 	{
-		BulkField	scalar = {0};
+		BulkField	scalar;
 		int			length;
-		bool		is_escaped = false;
+		bool		is_escaped;
 
 		/* a value is to begin here */
 		if (at_byte(scan, '{') || at_byte(scan, '['))
@@ -500,17 +500,23 @@ take_container(BulkScan *scan, bool *holds_escaped)
 			{
 				if (is_object && !at_byte(scan, '"'))
 					return fail_expected(scan, "string or \"}\"");
-				if (is_object && !take_key(scan, &length, &is_escaped))
-					return false;
-				*holds_escaped |= is_escaped;
+				if (is_object)
+				{
+					if (!take_key(scan, &length, &is_escaped))
+						return false;
+					*holds_escaped |= is_escaped;
+				}
 				continue;
 			}
 			scan->at++;
 			depth--;
 		}
-		else if (!take_scalar(scan, &scalar))
-			return false;
-		*holds_escaped |= scalar.is_escaped;
+		else
+		{
+			if (!take_scalar(scan, &scalar))
+				return false;
+			*holds_escaped |= scalar.is_escaped;
+		}
 
 		/* a value has ended here */
 		while (depth > 0)
