@@ -16,6 +16,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "parser/parser.h"
 #include "pgtime.h"
 #include "relationship/relationship.h"
 #include "tcop/dest.h"
@@ -53,12 +54,16 @@ extern List *ar_prefetch_parse_path(const char *path);
 
 /* prefetch_text.c: SQL that comes from the caller --------------------------- */
 
+typedef struct PrefetchPlan PrefetchPlan;
+
 /* what the parameters are called that are arrays of keys, before their number */
 #define AR_PREFETCH_KEY_PARAMETER "algo_ref_key_"
 
 extern void ar_prefetch_check_expression(const char *text, const char *path);
 extern NamedText *ar_prefetch_number_names(const char *text);
-extern void ar_prefetch_check_parameters(int count, int named);
+extern List *ar_prefetch_parse(const NamedText *named, RawParseMode mode);
+extern Query *ar_prefetch_analyze(PrefetchPlan *plan, const NamedText *named,
+								  RawStmt *statement);
 extern void ar_prefetch_text_error_callback(void *arg);
 
 /* prefetch_statement.c: a statement that is prepared once ------------------- */
@@ -288,14 +293,14 @@ typedef struct PlanSettings
 	pg_tz	   *time_zone;
 } PlanSettings;
 
-typedef struct PrefetchPlan
+struct PrefetchPlan
 {
 	MemoryContext context;
 	uint64		generation;
 	Oid			user;
 	int			pins;
 	bool		stale;
-	struct PrefetchPlan *next;
+	PrefetchPlan *next;
 	char	   *query;
 	int			path_count;
 	char	  **paths;
@@ -312,7 +317,7 @@ typedef struct PrefetchPlan
 	int			node_count;
 	List	   *nodes;			/* parents before children */
 	List	   *tables;			/* Oids, of the query and the relationships */
-} PrefetchPlan;
+};
 
 /* A node's statement: which columns it returns. */
 typedef struct ColumnSet
@@ -334,8 +339,6 @@ extern int	ar_prefetch_position_of(const ColumnSet *set, AttrNumber column);
 
 extern PrefetchPlan *ar_prefetch_plan(const char *query, int path_count, char **paths);
 extern void ar_prefetch_unpin(PrefetchPlan *plan);
-extern bool ar_prefetch_note_text(Node *node, void *context);
-extern void ar_prefetch_refuse_changes(void);
 
 /* prefetch_tree.c: from paths to nodes -------------------------------------- */
 

@@ -9,11 +9,8 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "catalog/namespace.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "parser/parser.h"
 #include "prefetch/prefetch.h"
 #include "storage/lmgr.h"
@@ -31,7 +28,6 @@ static bool is_current(const PrefetchPlan *plan);
 static PlanSettings current_settings(void);
 static bool same_settings(const PlanSettings *one, const PlanSettings *other);
 static bool names_are_current(const PrefetchPlan *plan);
-static bool reads_the_clock(const char *literal);
 static void drop_plan(PrefetchPlan *plan);
 static void drop_oldest(void);
 static PrefetchPlan *make_plan(const char *query, int path_count, char **paths);
@@ -188,68 +184,6 @@ names_are_current(const PrefetchPlan *plan)
 			return false;
 	}
 	return true;
-}
-
-/*
- * Remember of a text, as parsed, what a plan for it depends on and the server
- * does not notice.  Refuses one that locks rows, at whatever depth.
- */
-bool
-ar_prefetch_note_text(Node *node, void *context)
-{
-	PrefetchPlan *plan = context;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, RangeVar) && ((RangeVar *) node)->schemaname == NULL)
-	{
-		char	   *name = pstrdup(((RangeVar *) node)->relname);
-
-		plan->names = lappend(plan->names, name);
-		plan->named_tables = lappend_oid(plan->named_tables, RelnameGetRelid(name));
-	}
-	else if (IsA(node, SelectStmt) && ((SelectStmt *) node)->lockingClause)
-		ar_prefetch_refuse_changes();
-	else if (IsA(node, A_Const) && !((A_Const *) node)->isnull &&
-			 IsA(&((A_Const *) node)->val, String))
-		plan->reads_clock |= reads_the_clock(strVal(&((A_Const *) node)->val));
-	return raw_expression_tree_walker(node, ar_prefetch_note_text, context);
-}
-
-void
-ar_prefetch_refuse_changes(void)
-{
-	ereport(ERROR,
-			errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			errmsg("the query has to read only"),
-			errdetail("It changes or locks rows."));
-}
-
-/*
- * Does a literal, if it is that of a time, mean another one each time that it
- * is read?
- */
-static bool
-reads_the_clock(const char *literal)
-{
-	static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
-
-	while (*literal)
-	{
-		const char *start = literal;
-
-		while (isalpha((unsigned char) *literal))
-			literal++;
-		for (int i = 0; i < lengthof(words); i++)
-		{
-			if (literal - start == strlen(words[i]) &&
-				pg_strncasecmp(start, words[i], literal - start) == 0)
-				return true;
-		}
-		if (literal == start)
-			literal++;
-	}
-	return false;
 }
 
 static void

@@ -17,8 +17,8 @@
 
 #define FIRST_SLOTS 64
 
-static void cast_key(const KeyShape *shape, Datum *key, bool is_near);
-static void free_key(const KeyShape *shape, Datum *key, bool is_near);
+static void cast_key(const KeyShape *shape, const Datum *own, Datum *key, bool is_near);
+static void free_key(const KeyShape *shape, const Datum *own, Datum *key);
 static int	find_integer(KeyTable *table, int64 key, bool add);
 static int	find_datums(KeyTable *table, const Datum *key, bool add);
 static void grow(KeyTable *table);
@@ -60,6 +60,7 @@ int
 ar_prefetch_key_number_of(KeyTable *table, TupleTableSlot *slot, const int *position, bool add)
 {
 	const KeyShape *shape = table->shape;
+	Datum		own[INDEX_MAX_KEYS];
 	Datum		key[INDEX_MAX_KEYS];
 	int			number;
 
@@ -67,43 +68,41 @@ ar_prefetch_key_number_of(KeyTable *table, TupleTableSlot *slot, const int *posi
 	{
 		if (slot->tts_isnull[position[i]])
 			return -1;
-		key[i] = slot->tts_values[position[i]];
+		own[i] = slot->tts_values[position[i]];
 	}
 	if (!shape->is_integer)
 	{
-		cast_key(shape, key, add);
+		cast_key(shape, own, key, add);
 		number = find_datums(table, key, add);
-		free_key(shape, key, add);
+		free_key(shape, own, key);
 		return number;
 	}
 	return find_integer(table, ar_prefetch_integer(TupleDescAttr(slot->tts_tupleDescriptor,
-																 position[0])->attlen, key[0]),
+																 position[0])->attlen, own[0]),
 						add);
 }
 
 static void
-cast_key(const KeyShape *shape, Datum *key, bool is_near)
+cast_key(const KeyShape *shape, const Datum *own, Datum *key, bool is_near)
 {
 	for (int i = 0; i < shape->count; i++)
 	{
 		KeyCast    *cast = is_near ? &shape->column[i].near : &shape->column[i].far;
 
-		if (cast->is_needed)
-			key[i] = FunctionCall1(&cast->function, key[i]);
+		key[i] = cast->is_needed ? FunctionCall1(&cast->function, own[i]) : own[i];
 	}
 }
 
 /*
- * Rows are many, and the memory that they come in lasts.
+ * Rows are many, and the memory that they come in lasts.  A cast may have given
+ * back what it was given.
  */
 static void
-free_key(const KeyShape *shape, Datum *key, bool is_near)
+free_key(const KeyShape *shape, const Datum *own, Datum *key)
 {
 	for (int i = 0; i < shape->count; i++)
 	{
-		KeyCast    *cast = is_near ? &shape->column[i].near : &shape->column[i].far;
-
-		if (cast->is_needed && !shape->column[i].by_value)
+		if (key[i] != own[i] && !shape->column[i].by_value)
 			pfree(DatumGetPointer(key[i]));
 	}
 }

@@ -335,19 +335,9 @@ check_condition(PrefetchPlan *plan, PathStep *step, Oid table)
 {
 	NamedText  *named = ar_prefetch_number_names(psprintf("SELECT FROM %s WHERE (%s\n)", ar_qualified_relation(table),
 														  step->where));
-	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
-	int			count = named->count;
-	ErrorContextCallback callback = {.previous = error_context_stack,
-	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, named->shown)};
-	List	   *parsed;
+	List	   *parsed = ar_prefetch_parse(named, RAW_PARSE_DEFAULT);
 
-	error_context_stack = &callback;
-	parsed = raw_parser(named->text, RAW_PARSE_DEFAULT);
-	(void) ar_prefetch_note_text(linitial_node(RawStmt, parsed)->stmt, plan);
-	(void) parse_analyze_varparams(linitial_node(RawStmt, parsed), named->text, &types, &count,
-								   NULL);
-	error_context_stack = callback.previous;
-	ar_prefetch_check_parameters(count, named->count);
+	(void) ar_prefetch_analyze(plan, named, linitial_node(RawStmt, parsed));
 }
 
 /*

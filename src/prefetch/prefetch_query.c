@@ -23,9 +23,8 @@
 /* A table that the query reads, and which of its columns come back. */
 typedef struct Source
 {
-	char	   *way;			/* the numbers in the range tables by which it
+	List	   *way;			/* the numbers in the range tables by which it
 								 * is reached: one that is read twice is two */
-	int			varno;			/* the first of them */
 	Oid			table;
 	bool		is_direct;		/* a table in FROM: columns can be added */
 	AttrNumber	position[MaxHeapAttributeNumber + 1];	/* 0: not returned */
@@ -33,8 +32,8 @@ typedef struct Source
 
 static RawStmt *parse_query(const NamedText *named);
 static List *find_sources(Query *query);
-static Source *get_source(List **sources, const char *way, int varno, Oid table, bool is_direct);
-static bool trace_column(List *queries, Node *expression, StringInfo way, Oid *table,
+static Source *get_source(List **sources, List *way, Oid table);
+static bool trace_column(List *queries, Node *expression, List **way, Oid *table,
 						 AttrNumber *column);
 static Node *column_below(List **queries, RangeTblEntry *rte, AttrNumber column);
 static CommonTableExpr *find_cte(Query *query, const char *name);
@@ -57,25 +56,14 @@ ar_prefetch_plan_query(PrefetchPlan *plan)
 	NamedText  *named = ar_prefetch_number_names(plan->query);
 	RawStmt    *statement = parse_query(named);
 	SelectStmt *select = (SelectStmt *) statement->stmt;
-	Oid		   *types = palloc0(sizeof(Oid) * Max(named->count, 1));
-	int			type_count = named->count;
-	Query	   *query;
+	Query	   *query = ar_prefetch_analyze(plan, named, statement);
 	List	   *sources;
 	ListCell   *cell;
 	int			added = 0;
 	int			visible;
 	List	   *column_names = NIL;
 	PrefetchStatement *top_statement;
-	ErrorContextCallback callback = {.previous = error_context_stack,
-	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, named->shown)};
 
-	error_context_stack = &callback;
-	query = parse_analyze_varparams(copyObject(statement), named->text, &types, &type_count, NULL);
-	error_context_stack = callback.previous;
-	(void) ar_prefetch_note_text(statement->stmt, plan);
-	ar_prefetch_check_parameters(type_count, named->count);
-	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
-		ar_prefetch_refuse_changes();
 	sources = find_sources(query);
 	visible = ExecCleanTargetListLength(query->targetList);
 
@@ -145,14 +133,9 @@ ar_prefetch_plan_query(PrefetchPlan *plan)
 static RawStmt *
 parse_query(const NamedText *named)
 {
-	ErrorContextCallback callback = {.previous = error_context_stack,
-	.callback = ar_prefetch_text_error_callback,.arg = unconstify(char *, named->shown)};
-	List	   *parsed;
+	List	   *parsed = ar_prefetch_parse(named, RAW_PARSE_DEFAULT);
 	RawStmt    *statement;
 
-	error_context_stack = &callback;
-	parsed = raw_parser(named->text, RAW_PARSE_DEFAULT);
-	error_context_stack = callback.previous;
 	if (list_length(parsed) != 1)
 		ereport(ERROR,
 				errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -181,7 +164,7 @@ find_sources(Query *query)
 	foreach(cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst(cell);
-		StringInfoData way;
+		List	   *way = NIL;
 		Oid			table;
 		AttrNumber	column;
 		Source	   *source;
@@ -189,10 +172,9 @@ find_sources(Query *query)
 		if (entry->resjunk)
 			continue;
 		position++;
-		initStringInfo(&way);
 		if (!trace_column(list_make1(query), (Node *) entry->expr, &way, &table, &column))
 			continue;
-		source = get_source(&sources, way.data, atoi(way.data), table, false);
+		source = get_source(&sources, way, table);
 		if (source->position[column] == 0)
 			source->position[column] = position;
 	}
@@ -203,14 +185,14 @@ find_sources(Query *query)
 		varno++;
 		if (rte->rtekind == RTE_RELATION && rte->inFromCl &&
 			(rte->relkind == RELKIND_RELATION || rte->relkind == RELKIND_PARTITIONED_TABLE))
-			get_source(&sources, psprintf(" %d", varno), varno, rte->relid, true)->is_direct =
+			get_source(&sources, list_make1_int(varno), rte->relid)->is_direct =
 				can_be_named(query, varno);
 	}
 	return sources;
 }
 
 static Source *
-get_source(List **sources, const char *way, int varno, Oid table, bool is_direct)
+get_source(List **sources, List *way, Oid table)
 {
 	Source	   *source;
 	ListCell   *cell;
@@ -218,14 +200,12 @@ get_source(List **sources, const char *way, int varno, Oid table, bool is_direct
 	foreach(cell, *sources)
 	{
 		source = lfirst(cell);
-		if (strcmp(source->way, way) == 0)
+		if (equal(source->way, way))
 			return source;
 	}
 	source = palloc0(sizeof(Source));
-	source->way = pstrdup(way);
-	source->varno = varno;
+	source->way = way;
 	source->table = table;
-	source->is_direct = is_direct;
 	*sources = lappend(*sources, source);
 	return source;
 }
@@ -236,7 +216,7 @@ get_source(List **sources, const char *way, int varno, Oid table, bool is_direct
  * to "way".  False if it is not just a column of a table.
  */
 static bool
-trace_column(List *queries, Node *expression, StringInfo way, Oid *table, AttrNumber *column)
+trace_column(List *queries, Node *expression, List **way, Oid *table, AttrNumber *column)
 {
 	while (expression && IsA(expression, Var))
 	{
@@ -248,7 +228,7 @@ trace_column(List *queries, Node *expression, StringInfo way, Oid *table, AttrNu
 		if (var->varattno <= 0)
 			return false;
 		if (rte->rtekind != RTE_JOIN && ar_group_expression(rte, var->varattno) == NULL)
-			appendStringInfo(way, " %d", var->varno);
+			*way = lappend_int(*way, var->varno);
 		if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_VIEW)
 		{
 			*table = rte->relid;
@@ -442,7 +422,7 @@ top_column(Source *source, AttrNumber column, Query *query, SelectStmt *select, 
 					   get_rel_name(source->table)),
 				errdetail("It is the key by which a relationship is followed, and cannot be added to this query."),
 				errhint("Add it to the query's columns."));
-	rte = rt_fetch(source->varno, query->rtable);
+	rte = rt_fetch(linitial_int(source->way), query->rtable);
 	reference = makeNode(ColumnRef);
 	reference->location = -1;
 	if (rte->alias)
