@@ -13,11 +13,17 @@
 #include "prefetch/prefetch.h"
 #include "utils/builtins.h"
 
+/* how many rows ahead one is brought into the processor's cache */
+#define AHEAD 8
+
 static bool next_of_node(PrefetchLoad *load, PrefetchSetRow *to);
 static bool next_of_groups(PrefetchLoad *load, NodeState *state, PrefetchSetRow *to);
 static void reach_group(NodeState *state, int32 group);
+static inline const Row *row_of_order(const NodeState *state, int place);
 static void write_key(const KeyTable *keys, const PrefetchFetch *fetch, int number,
 					  JsonBuffer *to);
+static void append_key(const KeyTable *keys, const PrefetchFetch *fetch, int number,
+					   JsonBuffer *to);
 
 /*
  * Has everything to be read before the first row is known to be wanted?
@@ -91,7 +97,8 @@ reach_group(NodeState *state, int32 group)
 }
 
 /*
- * Write the next row of the sets over what is in "to".  False if there is none.
+ * Write the next row of the sets over the one that the last call wrote: a key
+ * that several rows share stays as it is.  False if there is none.
  */
 bool
 ar_prefetch_load_next_set(PrefetchLoad *load, PrefetchSetRow *to)
@@ -132,7 +139,6 @@ next_of_node(PrefetchLoad *load, PrefetchSetRow *to)
 	to->node = node;
 	to->is_link = load->in_links;
 	to->has_key = node->parent != NULL;
-	to->key.length = VARHDRSZ;
 	to->row.length = VARHDRSZ;
 	if (node->parent && (!node->link || load->in_links))
 		return next_of_groups(load, state, to);
@@ -168,7 +174,8 @@ next_of_groups(PrefetchLoad *load, NodeState *state, PrefetchSetRow *to)
 			continue;
 		if (load->next_row >= (node->count ? 1 : state->group_count[group]))
 			continue;
-		write_key(&state->keys, node->link ? node->link : node->fetch, group, &to->key);
+		if (load->next_row == 0)
+			write_key(&state->keys, node->link ? node->link : node->fetch, group, &to->key);
 		if (node->count)
 		{
 			ar_prefetch_json_reserve_small(&to->row);
@@ -176,9 +183,9 @@ next_of_groups(PrefetchLoad *load, NodeState *state, PrefetchSetRow *to)
 			load->next_row++;
 			return true;
 		}
-		row = ar_prefetch_row(state, state->order[state->group_start[group] + load->next_row++]);
+		row = row_of_order(state, state->group_start[group] + load->next_row++);
 		if (load->in_links)
-			write_key(&state->far_keys, node->fetch, row->group, &to->row);
+			append_key(&state->far_keys, node->fetch, row->group, &to->row);
 		else
 		{
 			ar_prefetch_write_columns(load, state, row, &to->row);
@@ -190,10 +197,34 @@ next_of_groups(PrefetchLoad *load, NodeState *state, PrefetchSetRow *to)
 }
 
 /*
+ * The row at a place in the order of the groups.  Rows lie scattered, so those
+ * that follow are brought into the processor's cache, of which group they are.
+ */
+static inline const Row *
+row_of_order(const NodeState *state, int place)
+{
+	int			last = state->keys.count - 1;
+	int			end = state->group_start[last] + state->group_count[last];
+
+	if (place + 2 * AHEAD < end)
+		__builtin_prefetch(ar_prefetch_row(state, state->order[place + 2 * AHEAD]));
+	if (place + AHEAD < end)
+		__builtin_prefetch(ar_prefetch_row(state, state->order[place + AHEAD])->data);
+	return ar_prefetch_row(state, state->order[place]);
+}
+
+static void
+write_key(const KeyTable *keys, const PrefetchFetch *fetch, int number, JsonBuffer *to)
+{
+	to->length = VARHDRSZ;
+	append_key(keys, fetch, number, to);
+}
+
+/*
  * A key of one column is a value, of several an array.
  */
 static void
-write_key(const KeyTable *keys, const PrefetchFetch *fetch, int number, JsonBuffer *to)
+append_key(const KeyTable *keys, const PrefetchFetch *fetch, int number, JsonBuffer *to)
 {
 	int			count = keys->shape->count;
 
