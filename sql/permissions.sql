@@ -72,6 +72,8 @@ INSERT INTO calls (call) VALUES
   ($$algo_ref.prefetch_query('SELECT 1', '{}')$$),
   ($$algo_ref.prefetch_rows('SELECT 1', '{}', NULL)$$),
   ($$algo_ref.prefetch_sets('SELECT 1', VARIADIC '{}')$$),
+  ($$algo_ref.prefetch_arrays('SELECT 1', VARIADIC '{}')$$),
+  ($$algo_ref.prefetch_arrays_query('SELECT 1', '{}')$$),
   ($$algo_ref.prefetch_sets_query('SELECT 1', '{}')$$),
   ($$algo_ref.prefetch_explain('SELECT 1', VARIADIC '{}')$$),
   ($$algo_ref.prefetch_explain_query('SELECT 1', '{}')$$),

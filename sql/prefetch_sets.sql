@@ -65,10 +65,27 @@ FROM algo_ref.prefetch_sets('SELECT * FROM shelf ORDER BY id', 'book!shelf_id!in
 -- rows come as they are read
 SELECT * FROM algo_ref.prefetch_sets('SELECT id FROM shelf ORDER BY id', 'book!shelf_id(id)') LIMIT 1;
 
+-- as arrays: all paths, also those without rows
+SELECT * FROM algo_ref.prefetch_arrays('SELECT id, name FROM users ORDER BY id', 'posts(title).comments.author(name)', 'manager');
+SELECT * FROM algo_ref.prefetch_arrays('SELECT 1 AS one', VARIADIC '{}');
+SELECT * FROM algo_ref.prefetch_arrays('SELECT id FROM users WHERE false', 'posts');
+SELECT * FROM algo_ref.prefetch_arrays('SELECT id FROM posts ORDER BY id', 'tags');
+SELECT * FROM algo_ref.prefetch_arrays_query('SELECT id FROM users WHERE id <> :not ORDER BY id', '{posts.count()}', '{"not": 3}');
+SELECT * FROM algo_ref.prefetch_arrays('SELECT * FROM house ORDER BY id', 'place:house_country_zip_fkey', 'room');
+-- the same rows and keys as the sets, in the same order
+SELECT count(*), bool_and(a.rows::jsonb = s.rows::jsonb AND a.keys::jsonb = s.keys::jsonb) AS same
+FROM algo_ref.prefetch_arrays('SELECT * FROM shelf ORDER BY id', 'book!shelf_id.label', 'book!shelf_id.twin') a
+JOIN (SELECT path, json_agg("row") AS rows, coalesce(json_agg(key) FILTER (WHERE key IS NOT NULL), '[]') AS keys
+  FROM algo_ref.prefetch_sets('SELECT * FROM shelf ORDER BY id', 'book!shelf_id.label', 'book!shelf_id.twin') GROUP BY path) s USING (path);
+
 -- mistakes
 SELECT * FROM algo_ref.prefetch_sets('SELECT id FROM users', 'post');
 SELECT * FROM algo_ref.prefetch_sets(NULL, 'posts');
 SELECT * FROM algo_ref.prefetch_sets_query('SELECT id FROM users WHERE id = :id', '{posts}');
+SELECT * FROM algo_ref.prefetch_arrays('SELECT id FROM users', 'post');
+SELECT * FROM algo_ref.prefetch_arrays(NULL, 'posts');
+SELECT * FROM algo_ref.prefetch_arrays('SELECT id FROM users', NULL);
+SELECT * FROM algo_ref.prefetch_arrays_query('SELECT id FROM users', '{posts}', '[]');
 
 SET client_min_messages = warning;
 DROP SCHEMA blog CASCADE;

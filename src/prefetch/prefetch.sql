@@ -142,6 +142,45 @@ END;
 COMMENT ON FUNCTION algo_ref.prefetch_sets(text, text[]) IS
   'rows of a query and those that paths lead to, each once';
 
+-- The same sets, each as one array: the least that a client has to fetch and to
+-- parse.
+--
+-- query, paths  as for algo_ref.prefetch
+-- params        an object with a value for each name, or NULL
+--
+-- Result: a row for each path, also where nothing was found: path as in
+-- algo_ref.prefetch_sets_query; keys, an array of the keys in it, empty for the
+-- rows of the query; rows, an array of as many rows, in the same order.  All of
+-- it is in memory before the first row comes.
+--
+-- Errors: those of algo_ref.prefetch_query; program_limit_exceeded (54000) also for
+-- an array of 1 GB.
+CREATE FUNCTION algo_ref.prefetch_arrays_query(query text, paths text[], params jsonb DEFAULT NULL)
+RETURNS TABLE (path text, keys json, "rows" json)
+AS 'MODULE_PATHNAME', 'algo_ref_prefetch_arrays_query'
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10;
+
+COMMENT ON FUNCTION algo_ref.prefetch_arrays_query(text, text[], jsonb) IS
+  'rows of a query with parameters and those that paths lead to, each once, as one array for each path';
+
+-- The same without parameters.
+--
+-- query, paths  as for algo_ref.prefetch
+--
+-- Result: see algo_ref.prefetch_arrays_query.
+--
+-- Errors: those of algo_ref.prefetch_arrays_query.
+CREATE FUNCTION algo_ref.prefetch_arrays(query text, VARIADIC paths text[] DEFAULT '{}')
+RETURNS TABLE (path text, keys json, "rows" json)
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10
+BEGIN ATOMIC
+  SELECT (s.r).path, (s.r).keys, (s.r)."rows"
+  FROM (SELECT algo_ref.prefetch_arrays_query(query, paths, NULL::pg_catalog.jsonb) AS r OFFSET 0) s;
+END;
+
+COMMENT ON FUNCTION algo_ref.prefetch_arrays(text, text[]) IS
+  'rows of a query and those that paths lead to, each once, as one array for each path';
+
 -- How rows and what hangs on them are read: runs all of it, and throws the rows
 -- away.
 --

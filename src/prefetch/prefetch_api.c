@@ -30,7 +30,26 @@ typedef struct SetsCall
 	Datum	   *link_paths;
 } SetsCall;
 
+/* All rows of a path, and their keys, as arrays. */
+typedef struct PathArrays
+{
+	Datum		path;
+	JsonBuffer	keys;			/* json Datums, without their ends at first */
+	JsonBuffer	rows;
+} PathArrays;
+
+/* A call that returns sets as arrays. */
+typedef struct ArraysCall
+{
+	int			count;
+	PathArrays *arrays;			/* in the order in which they are returned */
+} ArraysCall;
+
 static Datum next_row(FunctionCallInfo fcinfo, PrefetchOutput output);
+static void collect_arrays(ArraysCall *call, PrefetchLoad *load);
+static PathArrays *begin_arrays(ArraysCall *call, Datum path);
+static void append_element(JsonBuffer *array, const JsonBuffer *value);
+static Datum end_array(JsonBuffer *array);
 static Datum *path_texts(const PrefetchPlan *plan, bool is_link);
 static double explain_fetch(ReturnSetInfo *rsinfo, const PathNode *node,
 							const PrefetchFetch *fetch, const PrefetchCounts *counts);
@@ -171,6 +190,132 @@ path_texts(const PrefetchPlan *plan, bool is_link)
 															   get_rel_name(node->link->table)));
 	}
 	return texts;
+}
+
+PG_FUNCTION_INFO_V1(algo_ref_prefetch_arrays_query);
+
+/*
+ * algo_ref.prefetch_arrays_query(query, paths, params)
+ */
+Datum
+algo_ref_prefetch_arrays_query(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *context;
+	ArraysCall *call;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+		TupleDesc	desc;
+		PrefetchLoad *load;
+
+		context = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		context->tuple_desc = BlessTupleDesc(desc);
+		call = palloc0(sizeof(ArraysCall));
+		load = begin_load(fcinfo, AR_PREFETCH_SETS);
+		collect_arrays(call, load);
+		ar_prefetch_load_end(load);
+		context->max_calls = call->count;
+		context->user_fctx = call;
+		MemoryContextSwitchTo(old);
+	}
+	context = SRF_PERCALL_SETUP();
+	call = context->user_fctx;
+	if (context->call_cntr < context->max_calls)
+	{
+		PathArrays *arrays = &call->arrays[context->call_cntr];
+		Datum		values[3];
+		bool		nulls[3] = {false};
+		HeapTuple	tuple;
+
+		values[0] = arrays->path;
+		values[1] = end_array(&arrays->keys);
+		values[2] = end_array(&arrays->rows);
+		tuple = heap_form_tuple(context->tuple_desc, values, nulls);
+		pfree(arrays->keys.data);
+		pfree(arrays->rows.data);
+		SRF_RETURN_NEXT(context, HeapTupleGetDatum(tuple));
+	}
+	SRF_RETURN_DONE(context);
+}
+
+/*
+ * Read everything.  Belongs to the current memory context, but for what the
+ * writing of a row leaves behind.
+ */
+static void
+collect_arrays(ArraysCall *call, PrefetchLoad *load)
+{
+	MemoryContext writing = AllocSetContextCreate(CurrentMemoryContext, "prefetched row",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old;
+	const PrefetchPlan *plan = load->plan;
+	Datum	   *paths = path_texts(plan, false);
+	Datum	   *link_paths = path_texts(plan, true);
+	PathArrays **of_node = palloc0(sizeof(PathArrays *) * plan->node_count);
+	PathArrays **of_link = palloc0(sizeof(PathArrays *) * plan->node_count);
+	PrefetchSetRow row = {0};
+
+	call->arrays = palloc(sizeof(PathArrays) * plan->node_count * 2);
+	for (int i = 0; i < plan->node_count; i++)
+	{
+		of_node[i] = begin_arrays(call, paths[i]);
+		if (link_paths[i])
+			of_link[i] = begin_arrays(call, link_paths[i]);
+	}
+	ar_prefetch_json_reserve(&row.key, 64);
+	ar_prefetch_json_reserve(&row.row, 1024);
+	old = MemoryContextSwitchTo(writing);
+	while (ar_prefetch_load_next_set(load, &row))
+	{
+		PathArrays *arrays = (row.is_link ? of_link : of_node)[row.node->number];
+
+		append_element(&arrays->rows, &row.row);
+		if (row.has_key)
+			append_element(&arrays->keys, &row.key);
+		MemoryContextReset(writing);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(writing);
+	pfree(row.key.data);
+	pfree(row.row.data);
+}
+
+static PathArrays *
+begin_arrays(ArraysCall *call, Datum path)
+{
+	PathArrays *arrays = &call->arrays[call->count++];
+
+	memset(arrays, 0, sizeof(PathArrays));
+	arrays->path = path;
+	ar_prefetch_json_reserve(&arrays->keys, 64);
+	ar_prefetch_json_reserve(&arrays->rows, 64);
+	arrays->keys.length = VARHDRSZ;
+	arrays->rows.length = VARHDRSZ;
+	return arrays;
+}
+
+/*
+ * The bracket of an array is written as its first comma.
+ */
+static void
+append_element(JsonBuffer *array, const JsonBuffer *value)
+{
+	ar_prefetch_json_bytes(array, array->length == VARHDRSZ ? "[" : ",", 1);
+	ar_prefetch_json_bytes(array, value->data + VARHDRSZ, value->length - VARHDRSZ);
+}
+
+static Datum
+end_array(JsonBuffer *array)
+{
+	if (array->length == VARHDRSZ)
+		ar_prefetch_json_bytes(array, "[", 1);
+	ar_prefetch_json_bytes(array, "]", 1);
+	SET_VARSIZE(array->data, array->length);
+	return PointerGetDatum(array->data);
 }
 
 PG_FUNCTION_INFO_V1(algo_ref_prefetch_explain_query);

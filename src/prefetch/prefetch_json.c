@@ -254,7 +254,7 @@ ar_prefetch_json_reserve(JsonBuffer *buffer, Size more)
 	if (buffer->length + more >= MaxAllocSize)
 		ereport(ERROR,
 				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				errmsg("one row with all that hangs on it is too large"),
+				errmsg("prefetched rows are too large for one value"),
 				errdetail("It takes more than %zu bytes.", (Size) MaxAllocSize),
 				errhint("Select fewer columns or rows, or use algo_ref.prefetch_sets()."));
 	if (buffer->data == NULL)

@@ -370,8 +370,13 @@ def clients():
         return [row[0] for row in cursor]
 
     def sets():
-        cursor.execute("SELECT path, json_agg(\"row\") FROM algo_ref.prefetch_sets('%s', 'posts.comments.author') GROUP BY path"
-                       % parents(1000))
+        return assembled("SELECT path, json_agg(\"row\") FROM algo_ref.prefetch_sets('%s', '%s') GROUP BY path")
+
+    def arrays():
+        return assembled("SELECT path, rows FROM algo_ref.prefetch_arrays('%s', '%s')")
+
+    def assembled(sql):
+        cursor.execute(sql % (parents(1000), "posts.comments.author"))
         rows = dict(cursor)
         users, posts, comments = rows[""], rows["posts"], rows["posts.comments"]
         attach(posts, users, "user_id", "posts")
@@ -385,7 +390,7 @@ def clients():
         return [(u["id"], [(p["id"], [(c["id"], c.get("author", {}).get("id")) for c in p["comments"]]) for p in u["posts"]])
                 for u in users]
 
-    if not tree(sets()) == tree(by_hand(3)) == tree(nested("posts.comments.author")):
+    if not tree(sets()) == tree(arrays()) == tree(by_hand(3)) == tree(nested("posts.comments.author")):
         raise SystemExit("the clients do not have the same")
     work = {
         "SQLAlchemy selectinload": selectin,
@@ -394,6 +399,7 @@ def clients():
         "select-in by hand, depth 3": lambda: by_hand(3),
         "prefetch, depth 3": lambda: nested("posts.comments.author"),
         "prefetch_sets, depth 3": sets,
+        "prefetch_arrays, depth 3": arrays,
     }
     times = {title: [] for title in work}
     for round_number in range(ROUNDS + 1):
@@ -408,7 +414,9 @@ def clients():
         print("  %-44s %10.1f ms" % (title, median))
     report("prefetch / SQLAlchemy selectinload", medians["prefetch"] / medians["SQLAlchemy selectinload"], 1 / 12)
     report("prefetch / select-in by hand", medians["prefetch"] / medians["select-in by hand"], 1.0)
-    report("prefetch_sets / select-in by hand, depth 3", medians["prefetch_sets, depth 3"] / medians["select-in by hand, depth 3"], 0.8)
+    for function in ("prefetch_sets", "prefetch_arrays"):
+        report("%s / select-in by hand, depth 3" % function,
+               medians[function + ", depth 3"] / medians["select-in by hand, depth 3"], 0.8)
 
 
 PARTS = {
