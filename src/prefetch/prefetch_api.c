@@ -38,16 +38,10 @@ typedef struct PathArrays
 	JsonBuffer	rows;
 } PathArrays;
 
-/* A call that returns sets as arrays. */
-typedef struct ArraysCall
-{
-	int			count;
-	PathArrays *arrays;			/* in the order in which they are returned */
-} ArraysCall;
-
 static Datum next_row(FunctionCallInfo fcinfo, PrefetchOutput output);
-static void collect_arrays(ArraysCall *call, PrefetchLoad *load);
-static PathArrays *begin_arrays(ArraysCall *call, Datum path);
+static TupleDesc row_type(FunctionCallInfo fcinfo);
+static PathArrays *collect_arrays(PrefetchLoad *load, uint64 *count);
+static void begin_arrays(PathArrays *arrays, Datum path);
 static void append_element(JsonBuffer *array, const JsonBuffer *value);
 static Datum end_array(JsonBuffer *array);
 static Datum *path_texts(const PrefetchPlan *plan, bool is_link);
@@ -132,13 +126,10 @@ algo_ref_prefetch_sets_query(PG_FUNCTION_ARGS)
 	if (SRF_IS_FIRSTCALL())
 	{
 		MemoryContext old;
-		TupleDesc	desc;
 
 		context = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		context->tuple_desc = BlessTupleDesc(desc);
+		context->tuple_desc = row_type(fcinfo);
 		call = palloc0(sizeof(SetsCall));
 		ar_prefetch_json_reserve(&call->row.key, 64);
 		ar_prefetch_json_reserve(&call->row.row, 1024);
@@ -168,6 +159,19 @@ algo_ref_prefetch_sets_query(PG_FUNCTION_ARGS)
 	UnregisterExprContextCallback(rsinfo->econtext, end_load, PointerGetDatum(call->load));
 	ar_prefetch_load_end(call->load);
 	SRF_RETURN_DONE(context);
+}
+
+/*
+ * The type of the rows that a function returns.
+ */
+static TupleDesc
+row_type(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return BlessTupleDesc(desc);
 }
 
 /*
@@ -201,32 +205,24 @@ Datum
 algo_ref_prefetch_arrays_query(PG_FUNCTION_ARGS)
 {
 	FuncCallContext *context;
-	ArraysCall *call;
 
 	if (SRF_IS_FIRSTCALL())
 	{
 		MemoryContext old;
-		TupleDesc	desc;
 		PrefetchLoad *load;
 
 		context = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-			elog(ERROR, "return type must be a row type");
-		context->tuple_desc = BlessTupleDesc(desc);
-		call = palloc0(sizeof(ArraysCall));
+		context->tuple_desc = row_type(fcinfo);
 		load = begin_load(fcinfo, AR_PREFETCH_SETS);
-		collect_arrays(call, load);
+		context->user_fctx = collect_arrays(load, &context->max_calls);
 		ar_prefetch_load_end(load);
-		context->max_calls = call->count;
-		context->user_fctx = call;
 		MemoryContextSwitchTo(old);
 	}
 	context = SRF_PERCALL_SETUP();
-	call = context->user_fctx;
 	if (context->call_cntr < context->max_calls)
 	{
-		PathArrays *arrays = &call->arrays[context->call_cntr];
+		PathArrays *arrays = (PathArrays *) context->user_fctx + context->call_cntr;
 		Datum		values[3];
 		bool		nulls[3] = {false};
 		HeapTuple	tuple;
@@ -243,35 +239,36 @@ algo_ref_prefetch_arrays_query(PG_FUNCTION_ARGS)
 }
 
 /*
- * Read everything.  Belongs to the current memory context, but for what the
- * writing of a row leaves behind.
+ * Read everything: for each node its rows, then those of its association
+ * table.  The result belongs to the current memory context.
  */
-static void
-collect_arrays(ArraysCall *call, PrefetchLoad *load)
+static PathArrays *
+collect_arrays(PrefetchLoad *load, uint64 *count)
 {
+	int			node_count = load->plan->node_count;
+	Datum	   *paths = path_texts(load->plan, false);
+	Datum	   *link_paths = path_texts(load->plan, true);
+	PathArrays *result = palloc(sizeof(PathArrays) * node_count * 2);
+	int		   *place = palloc(sizeof(int) * node_count);
+	PrefetchSetRow row = {0};
 	MemoryContext writing = AllocSetContextCreate(CurrentMemoryContext, "prefetched row",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old;
-	const PrefetchPlan *plan = load->plan;
-	Datum	   *paths = path_texts(plan, false);
-	Datum	   *link_paths = path_texts(plan, true);
-	PathArrays **of_node = palloc0(sizeof(PathArrays *) * plan->node_count);
-	PathArrays **of_link = palloc0(sizeof(PathArrays *) * plan->node_count);
-	PrefetchSetRow row = {0};
 
-	call->arrays = palloc(sizeof(PathArrays) * plan->node_count * 2);
-	for (int i = 0; i < plan->node_count; i++)
+	*count = 0;
+	for (int i = 0; i < node_count; i++)
 	{
-		of_node[i] = begin_arrays(call, paths[i]);
+		place[i] = (int) *count;
+		begin_arrays(&result[(*count)++], paths[i]);
 		if (link_paths[i])
-			of_link[i] = begin_arrays(call, link_paths[i]);
+			begin_arrays(&result[(*count)++], link_paths[i]);
 	}
 	ar_prefetch_json_reserve(&row.key, 64);
 	ar_prefetch_json_reserve(&row.row, 1024);
 	old = MemoryContextSwitchTo(writing);
 	while (ar_prefetch_load_next_set(load, &row))
 	{
-		PathArrays *arrays = (row.is_link ? of_link : of_node)[row.node->number];
+		PathArrays *arrays = &result[place[row.node->number] + (row.is_link ? 1 : 0)];
 
 		append_element(&arrays->rows, &row.row);
 		if (row.has_key)
@@ -280,22 +277,18 @@ collect_arrays(ArraysCall *call, PrefetchLoad *load)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(writing);
-	pfree(row.key.data);
-	pfree(row.row.data);
+	return result;
 }
 
-static PathArrays *
-begin_arrays(ArraysCall *call, Datum path)
+static void
+begin_arrays(PathArrays *arrays, Datum path)
 {
-	PathArrays *arrays = &call->arrays[call->count++];
-
 	memset(arrays, 0, sizeof(PathArrays));
 	arrays->path = path;
 	ar_prefetch_json_reserve(&arrays->keys, 64);
 	ar_prefetch_json_reserve(&arrays->rows, 64);
 	arrays->keys.length = VARHDRSZ;
 	arrays->rows.length = VARHDRSZ;
-	return arrays;
 }
 
 /*
