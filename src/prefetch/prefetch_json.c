@@ -255,7 +255,7 @@ ar_prefetch_json_reserve(JsonBuffer *buffer, Size more)
 		ereport(ERROR,
 				errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("prefetched rows are too large for one value"),
-				errdetail("It takes more than %zu bytes.", (Size) MaxAllocSize),
+				errdetail("They take more than %zu bytes.", (Size) MaxAllocSize),
 				errhint("Select fewer columns or rows, or use algo_ref.prefetch_sets()."));
 	if (buffer->data == NULL)
 		buffer->data = MemoryContextAllocHuge(CurrentMemoryContext, size);
